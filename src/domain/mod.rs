@@ -1,0 +1,21 @@
+//! Values of the problem, without any I/O: what a corp, a bot, an event and a secret are.
+//! Everything above may use them; they use nothing of the gateway.
+
+mod clock;
+mod corp;
+mod event;
+mod puppet;
+mod secret;
+mod token;
+
+pub use clock::Clock;
+pub use corp::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey};
+pub use event::{Account, Digest, EventId, KfEvent, OpenKfId, Order, Payload, RawCallback, Trust};
+pub use puppet::{Endpoint, Puppet};
+pub use secret::{Fingerprint, Secret};
+pub use token::{App, AppKey};
+
+/// Why a value from outside was refused: names the field's rule, never the value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub &'static str);

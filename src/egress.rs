@@ -1,0 +1,163 @@
+//! Outgoing calls: which addresses may be called, and the one place that builds HTTP clients.
+//!
+//! The address that is checked is the address that is used: names are resolved by our own resolver,
+//! which drops denied addresses before the client sees them, so a name that changes its address
+//! between check and call (DNS rebinding) gains nothing. Redirects are never followed.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
+use url::{Host, Url};
+
+/// Networks that no bot or service may live in, unless `DISPATCH_DENY_NETWORKS` says otherwise:
+/// link-local and cloud metadata, multicast, unspecified, documentation.
+pub const DENIED_BY_DEFAULT: &str = "169.254.0.0/16,fe80::/10,100.100.100.200/32,fd00:ec2::254/128,fd20:ce::254/128,\
+    224.0.0.0/4,ff00::/8,0.0.0.0/8,::/128,192.0.2.0/24,198.51.100.0/24,203.0.113.0/24,2001:db8::/32";
+
+/// The addresses that calls to bots and services must not reach.
+#[derive(Debug, Clone, Default)]
+pub struct DenyList(Arc<[IpNet]>);
+
+impl DenyList {
+    /// Parses comma-separated networks; the error is the entry at fault.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        entries
+            .map(|entry| entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from)))
+            .zip(text.split(',').map(str::trim).filter(|entry| !entry.is_empty()))
+            .map(|(parsed, entry)| parsed.map_err(|_| entry.to_owned()))
+            .collect::<Result<Vec<_>, _>>()
+            .map(|networks| Self(networks.into()))
+    }
+
+    /// Whether the address, or the IPv4 address written inside of it (mapped, compatible, NAT64,
+    /// 6to4), lies in a denied network.
+    pub fn denies(&self, address: IpAddr) -> bool {
+        let inner = match address {
+            IpAddr::V6(v6) => embedded_v4(v6),
+            IpAddr::V4(_) => None,
+        };
+        self.0.iter().any(|net| net.contains(&address) || inner.is_some_and(|inner| net.contains(&inner)))
+    }
+
+    /// The denied address that the URL names literally; names are checked when they are resolved.
+    pub fn denies_literal(&self, url: &Url) -> Option<IpAddr> {
+        let address = match url.host()? {
+            Host::Ipv4(v4) => IpAddr::V4(v4),
+            Host::Ipv6(v6) => IpAddr::V6(v6),
+            Host::Domain(_) => return None,
+        };
+        self.denies(address).then_some(address)
+    }
+}
+
+/// The IPv4 address that an IPv6 address stands for, if it is one of the translated kinds.
+fn embedded_v4(v6: Ipv6Addr) -> Option<IpAddr> {
+    let octets = v6.octets();
+    let last_four = || IpAddr::from([octets[12], octets[13], octets[14], octets[15]]);
+    match octets {
+        [0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, ..] => Some(last_four()), // NAT64, RFC 6052
+        [0x00, 0x64, 0xff, 0x9b, 0, 1, ..] => Some(last_four()),                   // local NAT64, RFC 8215
+        [0x20, 0x02, a, b, c, d, ..] => Some(IpAddr::from([a, b, c, d])),          // 6to4, RFC 3056
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ..] if v6 != Ipv6Addr::LOCALHOST => Some(last_four()),
+        _ => v6.to_ipv4_mapped().map(IpAddr::V4),
+    }
+}
+
+/// Why a name gave no address to call.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} resolves only to addresses that DISPATCH_DENY_NETWORKS forbids")]
+pub struct Denied(String);
+
+struct GuardedResolver {
+    denied: DenyList,
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let denied = self.denied.clone();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed: Vec<SocketAddr> = found.iter().copied().filter(|addr| !denied.denies(addr.ip())).collect();
+            if allowed.is_empty() && !found.is_empty() {
+                return Err(Denied(name.as_str().to_owned()).into());
+            }
+            let addrs: Addrs = Box::new(allowed.into_iter());
+            Ok(addrs)
+        })
+    }
+}
+
+/// What all clients share: no redirects, no proxy of the environment, a name in the log of the other side.
+fn builder() -> ClientBuilder {
+    static TLS: Once = Once::new();
+    TLS.call_once(|| {
+        // An error means that somebody has installed one already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    #[expect(clippy::disallowed_methods, reason = "the one builder")]
+    let builder = Client::builder();
+    builder
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .tcp_nodelay(true)
+        .user_agent(concat!("wxkf-gateway/", env!("CARGO_PKG_VERSION")))
+}
+
+/// The client towards bots and services: guarded addresses, never a proxy. `limit` covers the whole call.
+pub fn dispatch_client(denied: &DenyList, limit: Duration) -> reqwest::Result<Client> {
+    builder()
+        .dns_resolver(Arc::new(GuardedResolver { denied: denied.clone() }))
+        .connect_timeout(limit)
+        .timeout(limit)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .build()
+}
+
+/// The client towards WeCom. Its addresses change several times a day, so connections are not kept
+/// for long.
+pub fn wecom_client(proxy: Option<&Url>, no_proxy: Option<&str>) -> reqwest::Result<Client> {
+    let mut builder = builder().connect_timeout(Duration::from_secs(3)).pool_idle_timeout(Duration::from_secs(15));
+    if let Some(proxy) = proxy {
+        let exceptions = no_proxy.and_then(NoProxy::from_string);
+        builder = builder.proxy(Proxy::all(proxy.clone())?.no_proxy(exceptions));
+    }
+    builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn denies_metadata_in_every_spelling() {
+        let list = DenyList::parse(DENIED_BY_DEFAULT).unwrap();
+        let spellings = [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "::169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "fd00:ec2::254",
+            "0.0.0.0",
+            "::",
+        ];
+        for text in spellings {
+            assert!(list.denies(text.parse().unwrap()), "{text}");
+        }
+        for text in ["127.0.0.1", "::1", "10.0.0.8", "192.168.1.1", "2400::1", "8.8.8.8"] {
+            assert!(!list.denies(text.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_the_entry_at_fault() {
+        assert_eq!(DenyList::parse("10.0.0.0/8, nonsense").unwrap_err(), "nonsense");
+        assert!(DenyList::parse("10.1.2.3").unwrap().denies("10.1.2.3".parse().unwrap()));
+    }
+}

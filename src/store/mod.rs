@@ -1,0 +1,226 @@
+//! What must outlive the process, as traits: each method says what happens on conflict, absence and
+//! expiry, and every back end passes the same conformance suite (`tests/it/store/`).
+//!
+//! The one decision a reader would question: held events are *inserted and deleted, never
+//! overwritten*. Two writers can then never put an old event over a new one, whatever a back end's
+//! update is worth; the worst case is one poke too many.
+
+mod error;
+
+pub use error::{Result, StoreError};
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::{
+    Account, AppKey, Corp, CorpId, EncodingAesKey, EventId, KfEvent, OpenKfId, Order, Puppet, Secret, Trust,
+};
+
+/// Everything durable, behind one handle. `Arc<dyn Store>` upcasts to each of its parts.
+#[async_trait]
+pub trait Store: Corps + Puppets + Events + Tokens + std::fmt::Debug {
+    /// Reads something small; fails when the back end cannot serve.
+    async fn check(&self) -> Result<()>;
+
+    /// The back end's name for people: `sqlite`, `mongodb`.
+    fn name(&self) -> &'static str;
+}
+
+/// Corps that an operator declared by the admin API.
+#[async_trait]
+pub trait Corps: Send + Sync {
+    /// The declared corp; `None` when nobody declared it.
+    async fn corp(&self, id: &CorpId) -> Result<Option<Corp>>;
+
+    /// All declared corps, by id.
+    async fn corps(&self) -> Result<Vec<Corp>>;
+
+    /// Declares the corp, or replaces its declaration as a whole. Durable when it returns.
+    async fn put_corp(&self, corp: &Corp) -> Result<()>;
+
+    /// False when there was nothing to delete.
+    async fn delete_corp(&self, id: &CorpId) -> Result<bool>;
+}
+
+/// Registered bots. A kf id has one registration in all, under one corp.
+#[async_trait]
+pub trait Puppets: Send + Sync {
+    /// The registration of the account, online or not.
+    async fn puppet(&self, kf: &OpenKfId) -> Result<Option<Puppet>>;
+
+    /// All registrations of the corp, online or not, by kf id.
+    async fn puppets_of(&self, corp: &CorpId) -> Result<Vec<Puppet>>;
+
+    /// All registrations, by kf id, after `after`, at most `limit`.
+    async fn puppets(&self, after: Option<&OpenKfId>, limit: usize) -> Result<Vec<Puppet>>;
+
+    /// The distinct pairs of token and AES key of the corp's registrations, deregistered ones
+    /// included, the latest registered first. Empty when the corp has no registration.
+    async fn pairs_of(&self, corp: &CorpId) -> Result<Vec<(Secret, EncodingAesKey)>>;
+
+    /// Registers: inserts or replaces the whole registration of its kf id. Durable when it returns.
+    async fn put_puppet(&self, puppet: &Puppet) -> Result<()>;
+
+    /// Deregisters: offline as of `at`, the rest kept. False when the account is unknown.
+    async fn set_offline(&self, kf: &OpenKfId, at: Timestamp) -> Result<bool>;
+
+    /// Notes since when the bot is away (`None`: it is back), but only while `registered_at` is still
+    /// the registration that was observed: a newer registration knows better. False when not noted.
+    async fn set_away(&self, kf: &OpenKfId, registered_at: Option<Timestamp>, since: Option<Timestamp>)
+    -> Result<bool>;
+
+    /// All online bots that are marked away.
+    async fn away_puppets(&self) -> Result<Vec<Puppet>>;
+
+    /// Forgets the registration. False when there was none.
+    async fn delete_puppet(&self, kf: &OpenKfId) -> Result<bool>;
+}
+
+/// Whether a held event is still on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HeldState {
+    /// Retried, or waiting for its bot.
+    Live,
+    /// Given up; kept for the operator, who can redeliver it.
+    Expired,
+}
+
+/// An undelivered event with the state of its delivery. `event.id` is the row's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldEvent {
+    pub event: KfEvent,
+    pub state: HeldState,
+    /// When a live event expires. An operator's redelivery moves it.
+    pub expires_at: Timestamp,
+    /// When it is looked at next: for the next attempt, or to expire.
+    pub due_at: Timestamp,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Why the last attempt failed, or why none was made; for operators.
+    pub last_error: Option<String>,
+    /// The replica that works on it, until when.
+    pub lease: Option<Lease>,
+}
+
+/// A claim on a row: while it lasts, only its owner works on the row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    pub owner: String,
+    pub until: Timestamp,
+}
+
+/// Which rows a delivery makes needless: those that [`KfEvent::settles`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    pub order: Order,
+    pub trust: Trust,
+}
+
+/// What a failed attempt leaves behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Postponed {
+    pub due_at: Timestamp,
+    pub attempts: u32,
+    pub last_error: Option<String>,
+}
+
+/// Which held events to list; `None` means any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldFilter {
+    pub state: Option<HeldState>,
+    pub corp: Option<CorpId>,
+    pub kf: Option<OpenKfId>,
+}
+
+/// Undelivered events.
+#[async_trait]
+pub trait Events: Send + Sync {
+    /// Inserts the row. Durable (on disk, or on a majority) when it returns: an acknowledgement
+    /// depends on it. A row with the same id stays as it is.
+    async fn hold(&self, held: &HeldEvent) -> Result<()>;
+
+    /// Deletes the rows of the account, live and expired, that the delivery settled; returns how many.
+    async fn settle(&self, account: &Account, settled: &Settled) -> Result<u64>;
+
+    /// Live rows with `due_at <= now` and no lease that lasts beyond now, the longest due first, at
+    /// most `limit`; leases each to the owner. Rows of one account may come together.
+    async fn claim_due(&self, now: Timestamp, lease: &Lease, limit: usize) -> Result<Vec<HeldEvent>>;
+
+    /// When the next live row is due (counting a lease's end), `None` without any.
+    async fn next_due(&self) -> Result<Option<Timestamp>>;
+
+    /// The newest live row of the account: the newest signed one, or without any the newest.
+    async fn newest(&self, account: &Account) -> Result<Option<HeldEvent>>;
+
+    /// After a failed attempt: sets the three fields and drops the lease, unless another owner holds
+    /// it now. False when the row is gone or not ours.
+    async fn postpone(&self, id: &EventId, owner: &str, postponed: &Postponed) -> Result<bool>;
+
+    /// Makes the account's live rows due at `at` and drops their leases: its bot is back.
+    async fn wake(&self, account: &Account, at: Timestamp) -> Result<()>;
+
+    /// Gives the live row up, as of `at`; older rows of the account that it stands for are deleted,
+    /// so that at most one expired event an account is left. False when the row is gone.
+    async fn expire(&self, id: &EventId, at: Timestamp) -> Result<bool>;
+
+    /// One row by its id.
+    async fn held(&self, id: &EventId) -> Result<Option<HeldEvent>>;
+
+    /// Rows in the order of their ids, after `after`, at most `limit`.
+    async fn list_held(&self, filter: &HeldFilter, after: Option<&EventId>, limit: usize) -> Result<Vec<HeldEvent>>;
+
+    /// The operator's wish: the row is live again, due at `at`, expires at `expires_at`. False when
+    /// it is gone.
+    async fn revive(&self, id: &EventId, at: Timestamp, expires_at: Timestamp) -> Result<bool>;
+
+    /// Deletes the row. False when it was gone.
+    async fn delete_held(&self, id: &EventId) -> Result<bool>;
+
+    /// Deletes live rows that a newer live row of their account settles, and expired rows older than
+    /// `expired_before` (by `due_at`, which is when they expired). Returns how many.
+    async fn sweep(&self, expired_before: Timestamp) -> Result<u64>;
+
+    /// The accounts that have live rows (at start: which lanes have something waiting).
+    async fn waiting_accounts(&self) -> Result<Vec<Account>>;
+
+    /// How many unsigned live rows of the corp belong to accounts without a registration.
+    async fn count_unknown_unsigned(&self, corp: &CorpId) -> Result<u64>;
+}
+
+/// A cached access token as it survives a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredToken {
+    pub app: AppKey,
+    pub access_token: Secret,
+    pub fetched_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// Whether upstream answered a renewal with this same token: it is not renewed ahead again.
+    pub renewed_to_same: bool,
+}
+
+/// Cached access tokens, for the in-process cache. Expired ones stay: they say which pair of corp
+/// and secret was good once.
+#[async_trait]
+pub trait Tokens: Send + Sync {
+    async fn token(&self, app: &AppKey) -> Result<Option<StoredToken>>;
+
+    /// All tokens, by corp and fingerprint.
+    async fn tokens(&self) -> Result<Vec<StoredToken>>;
+
+    /// Inserts or replaces, unless a token fetched later is there: then that one stays.
+    async fn put_token(&self, token: &StoredToken) -> Result<()>;
+}
+
+/// The parts of a store, for those who need one only.
+impl dyn Store {
+    pub fn events(self: &Arc<Self>) -> Arc<dyn Events> {
+        self.clone()
+    }
+
+    pub fn tokens_part(self: &Arc<Self>) -> Arc<dyn Tokens> {
+        self.clone()
+    }
+}
