@@ -1,0 +1,2 @@
+//! WeCom's callbacks.
+pub mod crypto;
