@@ -1,6 +1,8 @@
 //! (the architecture page comes with the last room)
 pub mod callback;
+pub mod dispatcher;
 pub mod domain;
 pub mod egress;
+pub mod http;
 pub mod lifecycle;
 pub mod store;

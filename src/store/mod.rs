@@ -5,10 +5,13 @@
 //! overwritten*. Two writers can then never put an old event over a new one, whatever a back end's
 //! update is worth; the worst case is one poke too many.
 
+mod directory;
 mod error;
 
+pub use directory::{CorpKeys, Directory, SHARED_FRESHNESS, Sharing};
 pub use error::{Result, StoreError};
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,7 +23,7 @@ use crate::domain::{
 
 /// Everything durable, behind one handle. `Arc<dyn Store>` upcasts to each of its parts.
 #[async_trait]
-pub trait Store: Corps + Puppets + Events + Tokens + std::fmt::Debug {
+pub trait Store: Corps + Puppets + Events + Tokens {
     /// Reads something small; fails when the back end cannot serve.
     async fn check(&self) -> Result<()>;
 
@@ -30,7 +33,7 @@ pub trait Store: Corps + Puppets + Events + Tokens + std::fmt::Debug {
 
 /// Corps that an operator declared by the admin API.
 #[async_trait]
-pub trait Corps: Send + Sync {
+pub trait Corps: Debug + Send + Sync {
     /// The declared corp; `None` when nobody declared it.
     async fn corp(&self, id: &CorpId) -> Result<Option<Corp>>;
 
@@ -46,7 +49,7 @@ pub trait Corps: Send + Sync {
 
 /// Registered bots. A kf id has one registration in all, under one corp.
 #[async_trait]
-pub trait Puppets: Send + Sync {
+pub trait Puppets: Debug + Send + Sync {
     /// The registration of the account, online or not.
     async fn puppet(&self, kf: &OpenKfId) -> Result<Option<Puppet>>;
 
@@ -137,9 +140,10 @@ pub struct HeldFilter {
 
 /// Undelivered events.
 #[async_trait]
-pub trait Events: Send + Sync {
+pub trait Events: Debug + Send + Sync {
     /// Inserts the row. Durable (on disk, or on a majority) when it returns: an acknowledgement
-    /// depends on it. A row with the same id stays as it is.
+    /// depends on it. A row with the same id stays as it is. Live rows of the account that it settles
+    /// may go with it, or be left to [`Events::sweep`]; never before it is durable.
     async fn hold(&self, held: &HeldEvent) -> Result<()>;
 
     /// Deletes the rows of the account, live and expired, that the delivery settled; returns how many.
@@ -204,7 +208,7 @@ pub struct StoredToken {
 /// Cached access tokens, for the in-process cache. Expired ones stay: they say which pair of corp
 /// and secret was good once.
 #[async_trait]
-pub trait Tokens: Send + Sync {
+pub trait Tokens: Debug + Send + Sync {
     async fn token(&self, app: &AppKey) -> Result<Option<StoredToken>>;
 
     /// All tokens, by corp and fingerprint.

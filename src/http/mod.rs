@@ -1,0 +1,5 @@
+//! The HTTP kit that all `routes.rs` share.
+
+pub mod auth;
+pub mod body;
+pub mod problem;
