@@ -67,7 +67,8 @@ impl Errcode {
             (40001, Api::WithToken) | (40014 | 42001, _) => Class::TokenRejected,
             (40001 | 40013 | 40091 | 41002 | 41004 | 45031 | 48006 | 50003 | 2_000_002, _) => Class::BadCredentials,
             (48002 | 48007 | 60020, _) => Class::NotPermitted,
-            (-1 | 6000, _) => Class::Transient,
+            // 504 comes from a token service that cannot reach WeCom, such as another gateway.
+            (-1 | 504 | 6000, _) => Class::Transient,
             (45009 | 45033, _) => Class::RateLimited,
             _ => Class::CallerError,
         }

@@ -7,6 +7,8 @@ use super::errcode::{Api, Class, Errcode};
 
 /// As much of WeCom's own text as is worth keeping.
 const ERRMSG_LIMIT: usize = 512;
+/// WeCom's secrets have 43 characters.
+const SHORTEST_SECRET: usize = 8;
 
 /// Three cases, because callers do three things: heed the errcode, try later, or tell the operator
 /// that something in between is no WeCom.
@@ -42,10 +44,11 @@ impl Refusal {
     }
 }
 
-/// The text without the secrets, in case the other side echoes what it was sent.
+/// The text without the secrets, in case the other side echoes what it was sent. What is too short to
+/// be a secret is left: striking it out would only mangle the text.
 fn scrubbed(text: &str, secrets: &[&str]) -> String {
     let mut clean = text.to_owned();
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+    for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
         clean = clean.replace(secret, "***");
         let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
         clean = clean.replace(&encoded, "***");
@@ -95,7 +98,7 @@ mod tests {
 
     #[test]
     fn an_echoed_secret_is_struck_out_in_both_spellings() {
-        let clean = scrubbed("secret s+1/x, sent as s%2B1%2Fx", &["s+1/x"]);
+        let clean = scrubbed("secret s+1/wxyz, sent as s%2B1%2Fwxyz", &["s+1/wxyz"]);
         assert_eq!(clean, "secret ***, sent as ***");
     }
 
