@@ -15,7 +15,8 @@ use crate::domain::{App, AppKey};
 
 /// The loop looks at least so often, since what falls due can change in between.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-const SHORTEST_WAIT: Duration = Duration::from_millis(200);
+/// … and not more often: what is due and fails stays due.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// Renewals at the same time, so that a thousand apps do not call WeCom at once.
 const AT_ONCE: usize = 8;
 
@@ -37,7 +38,10 @@ impl AccessTokens {
             }
         }
         loop {
-            self.renew_due().await;
+            tokio::select! {
+                () = self.renew_due() => {}
+                () = self.inner.tasks.stopping() => return,
+            }
             let wait = self.until_next().await.clamp(SHORTEST_WAIT, LONGEST_WAIT);
             if self.pause(wait).await.is_break() {
                 return;
