@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::query::{self, BadQuery};
 use super::{AccessTokens, Lease, TokenError};
@@ -15,7 +15,7 @@ use crate::wecom::{Errcode, LOOP_HEADER};
 
 /// The query, for the document alone: it is read by hand, because its faults are answered in WeCom's
 /// numbers.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct TokenParams {
     /// The corp id
