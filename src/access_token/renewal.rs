@@ -31,28 +31,21 @@ impl AccessTokens {
     /// Gets to know the tokens that outlived the last process, then renews ahead of expiry, until
     /// the gateway stops. One such task a process.
     pub async fn run_renewals(self) {
-        while let Err(error) = self.inner.source.cache.load().await {
-            warn!(%error, "the saved access tokens cannot be read yet");
-            if self.pause(LONGEST_WAIT).await.is_break() {
-                return;
-            }
-        }
-        loop {
-            tokio::select! {
-                () = self.renew_due() => {}
-                () = self.inner.tasks.stopping() => return,
-            }
-            let wait = self.until_next().await.clamp(SHORTEST_WAIT, LONGEST_WAIT);
-            if self.pause(wait).await.is_break() {
-                return;
-            }
+        // What is cut off here are waits; flights are tasks of their own.
+        tokio::select! {
+            () = self.keep_renewed() => {}
+            () = self.inner.tasks.stopping() => {}
         }
     }
 
-    async fn pause(&self, wait: Duration) -> std::ops::ControlFlow<()> {
-        tokio::select! {
-            () = tokio::time::sleep(wait) => std::ops::ControlFlow::Continue(()),
-            () = self.inner.tasks.stopping() => std::ops::ControlFlow::Break(()),
+    async fn keep_renewed(&self) {
+        while let Err(error) = self.inner.source.cache.load().await {
+            warn!(%error, "the saved access tokens cannot be read yet");
+            tokio::time::sleep(LONGEST_WAIT).await;
+        }
+        loop {
+            self.renew_due().await;
+            tokio::time::sleep(self.until_next().await.clamp(SHORTEST_WAIT, LONGEST_WAIT)).await;
         }
     }
 
