@@ -33,10 +33,12 @@ pub(super) fn after_grant(
 ) -> StoredToken {
     let claimed = asked_at.checked_add(granted.expires_in).unwrap_or(Timestamp::MAX);
     let same = old.filter(|old| is_live(old, asked_at) && old.access_token == granted.access_token);
+    // Later than the one it replaces even when the clock was set back, or no cache would take it.
+    let after_old = old.and_then(|old| old.fetched_at.checked_add(Duration::from_millis(1)).ok());
     StoredToken {
         app,
         access_token: granted.access_token,
-        fetched_at: asked_at,
+        fetched_at: after_old.map_or(asked_at, |after_old| after_old.max(asked_at)),
         expires_at: same.map_or(claimed, |old| old.expires_at.min(claimed)),
         renewed_to_same: same.is_some(),
     }
@@ -92,6 +94,15 @@ mod tests {
         let key = app("ww1", "s").key();
         let first = after_grant(key.clone(), None, granted("T", 7200), at(0));
         assert_eq!(after_grant(key, Some(&first), granted("T", 60), at(100)).expires_at, at(160));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_make_a_new_token_old() {
+        let key = app("ww1", "s").key();
+        let first = after_grant(key.clone(), None, granted("T1", 7200), at(5000));
+        let second = after_grant(key, Some(&first), granted("T2", 7200), at(1000));
+        assert!(second.fetched_at > first.fetched_at);
+        assert_eq!(second.expires_at, at(8200));
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl MemoryCache {
             std::future::ready(stands)
         });
         let stands = entry.await.into_value();
-        let until = token.expires_at.max(self.clock.now()).checked_add(KNOWN_FOR).unwrap_or(Timestamp::MAX);
+        let until = token.expires_at.checked_add(KNOWN_FOR).unwrap_or(Timestamp::MAX);
         self.owners.insert(token.access_token.fingerprint(), Owned { app: token.app.clone(), until }).await;
         if !self.corps.read().contains(&token.app.corp_id) {
             self.corps.write().insert(token.app.corp_id.clone());
@@ -158,5 +158,49 @@ impl TokenCache for MemoryCache {
 impl fmt::Debug for MemoryCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryCache").field("tokens", &self.tokens.entry_count()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testkit::MapStore;
+    use super::*;
+    use crate::wecom::fake::app;
+
+    fn token(text: &str, fetched: i64) -> StoredToken {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        StoredToken {
+            app: app("ww1", "s").key(),
+            access_token: Secret::new(text),
+            fetched_at: at(fetched),
+            expires_at: at(fetched + 7200),
+            renewed_to_same: false,
+        }
+    }
+
+    fn cache(store: &Arc<MapStore>) -> MemoryCache {
+        MemoryCache::new(store.clone(), Tasks::new(), Clock::default())
+    }
+
+    #[tokio::test]
+    async fn a_late_writer_does_not_displace_a_token_fetched_later() {
+        let cache = cache(&Arc::default());
+        cache.put(token("later", 200)).await;
+        let stands = cache.put(token("earlier", 100)).await;
+        assert_eq!(stands.access_token, Secret::new("later"));
+        assert_eq!(cache.get(&stands.app).await.unwrap().access_token, Secret::new("later"));
+    }
+
+    #[tokio::test]
+    async fn the_store_is_asked_only_for_what_this_process_does_not_know() {
+        let store = Arc::new(MapStore::default());
+        let (app, saved) = (app("ww1", "s").key(), token("saved", 100));
+        store.rows.lock().insert(app.clone(), saved);
+        let cache = cache(&store);
+        assert!(cache.get(&app).await.is_none() && !cache.corp_obtained(&app.corp_id));
+        assert_eq!(cache.recall(&app).await.unwrap().access_token, Secret::new("saved"));
+        assert!(cache.corp_obtained(&app.corp_id), "even with an expired token");
+        store.go_away();
+        assert!(cache.recall(&app).await.is_some() && cache.get(&app).await.is_some());
     }
 }

@@ -16,6 +16,7 @@ mod known;
 mod ledger;
 mod life;
 mod memory;
+mod operators;
 mod query;
 mod refusal;
 mod renewal;
@@ -29,6 +30,7 @@ mod tests;
 pub use cache::TokenCache;
 pub use error::TokenError;
 pub use memory::MemoryCache;
+pub use operators::TokenInfo;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +38,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use metrics::{Unit, counter, describe_counter, describe_histogram};
 
-use crate::domain::{App, AppKey, Clock, Fingerprint, Secret};
+use crate::domain::{App, AppKey, Clock, Secret};
 use crate::lifecycle::Tasks;
 use crate::store::{Corps, Puppets, StoredToken};
 use crate::wecom::WecomClient;
@@ -78,21 +80,6 @@ pub struct Lease {
     pub access_token: Secret,
     /// Whole seconds that remain, at least 1.
     pub expires_in: u64,
-}
-
-/// A cached token as operators see it: never the token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenInfo {
-    /// Names the token in the admin API.
-    pub id: Fingerprint,
-    pub app: AppKey,
-    pub fetched_at: Timestamp,
-    pub expires_at: Timestamp,
-    /// Grants that replaced an earlier one, since the start of the process.
-    pub renewals: u64,
-    /// Calls since the start of the process.
-    pub upstream_calls: u64,
-    pub last_error: Option<String>,
 }
 
 /// Whether an access token of this gateway is the app's current one.
@@ -179,18 +166,6 @@ impl AccessTokens {
         }
     }
 
-    /// An operator's renewal: forgets remembered failures. Within a minute of a renewal that
-    /// succeeded, nobody is asked.
-    pub async fn renew_by_operator(&self, key: &AppKey) -> Result<(), TokenError> {
-        let app = self.app_of(key).await.ok_or(TokenError::SecretUnknown)?;
-        self.inner.source.refusals.forget(key).await;
-        let outcome = self.force(&app, key, Purpose::Operator).await;
-        if matches!(outcome, Some(Err(_))) {
-            self.inner.source.ledger.open(&app, key).forget_forced();
-        }
-        outcome.map_or(Ok(()), |outcome| outcome.map(|_| ()))
-    }
-
     /// Whether a lease would be answered without asking upstream.
     pub async fn is_cached(&self, app: &App) -> bool {
         let token = self.inner.source.cache.recall(&app.key()).await;
@@ -203,33 +178,6 @@ impl AccessTokens {
         let current = self.live(&app).await.is_some_and(|current| current.access_token == *access_token);
         let state = if current { TokenState::Current } else { TokenState::Superseded };
         Some(Recognised { app, state })
-    }
-
-    /// The app that the key stands for: known from its callers, else from a registration.
-    pub async fn app_of(&self, key: &AppKey) -> Option<App> {
-        match self.inner.source.ledger.get(key) {
-            Some(record) => Some(record.app.clone()),
-            None => self.inner.source.directory.registered_app(key).await,
-        }
-    }
-
-    /// The tokens that live, and those whose renewal fails, by app.
-    pub fn list(&self) -> Vec<TokenInfo> {
-        let now = self.now();
-        let mut tokens: Vec<TokenInfo> = self
-            .inner
-            .source
-            .cache
-            .all()
-            .iter()
-            .map(|token| (token, self.inner.source.ledger.get(&token.app).map(|record| record.counts())))
-            .filter(|(token, counts)| {
-                life::is_live(token, now) || counts.as_ref().is_some_and(|counts| counts.last_error.is_some())
-            })
-            .map(|(token, counts)| TokenInfo::new(token, counts.unwrap_or_default()))
-            .collect();
-        tokens.sort_unstable_by(|one, other| one.app.cmp(&other.app));
-        tokens
     }
 
     /// Whether a request comes from a gateway that takes the same address for WeCom as this one:
@@ -280,21 +228,6 @@ impl AccessTokens {
 
     fn now(&self) -> Timestamp {
         self.inner.source.clock.now()
-    }
-}
-
-impl TokenInfo {
-    fn new(token: &StoredToken, counts: ledger::Counts) -> Self {
-        let app = token.app.clone();
-        Self {
-            id: Fingerprint::of(&[app.corp_id.as_str().as_bytes(), app.secret.as_str().as_bytes()]),
-            app,
-            fetched_at: token.fetched_at,
-            expires_at: token.expires_at,
-            renewals: counts.renewals,
-            upstream_calls: counts.upstream_calls,
-            last_error: counts.last_error,
-        }
     }
 }
 

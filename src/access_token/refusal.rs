@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use moka::future::Cache;
 
 use super::error::TokenError;
-use crate::domain::AppKey;
+use crate::domain::{App, AppKey};
 use crate::wecom::Class;
 
 /// The budget lets 500 refusals an hour through; the rest is room for an outage of many apps.
@@ -23,6 +23,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
 /// What was remembered of an app's last failure.
 #[derive(Clone)]
 struct Remembered {
+    /// With its secret, for an operator who wants it asked anew.
+    app: App,
     error: TokenError,
     until: Timestamp,
     /// Failures of this kind in a row before this one.
@@ -42,11 +44,22 @@ impl Refusals {
         self.0.get(app).await.filter(|last| now < last.until).map(|last| last.error)
     }
 
-    pub(super) async fn remember(&self, app: &AppKey, error: &TokenError, now: Timestamp) {
-        let last = self.0.get(app).await.filter(|last| last.error.class() == error.class());
+    pub(super) async fn remember(&self, app: &App, key: &AppKey, error: &TokenError, now: Timestamp) {
+        let last = self.0.get(key).await.filter(|last| last.error.class() == error.class());
         let before = last.map_or(0, |last| last.before.saturating_add(1));
         let until = now.checked_add(lifetime(error, before)).unwrap_or(Timestamp::MAX);
-        self.0.insert(app.clone(), Remembered { error: error.clone(), until, before }).await;
+        self.0.insert(key.clone(), Remembered { app: app.clone(), error: error.clone(), until, before }).await;
+    }
+
+    /// The app that failed lately under the key.
+    pub(super) async fn app_of(&self, key: &AppKey) -> Option<App> {
+        self.0.get(key).await.map(|last| last.app)
+    }
+
+    /// All failures that are answered with now.
+    pub(super) fn now(&self, now: Timestamp) -> Vec<(AppKey, TokenError)> {
+        let lasting = self.0.iter().filter(|(_, last)| now < last.until);
+        lasting.map(|(key, last)| (AppKey::clone(&key), last.error)).collect()
     }
 
     /// A success, or an operator's wish.

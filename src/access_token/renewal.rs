@@ -15,7 +15,8 @@ use crate::domain::{App, AppKey};
 
 /// The loop looks at least so often, since what falls due can change in between.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-const SHORTEST_WAIT: Duration = Duration::from_millis(200);
+/// … and not more often: what is due and fails stays due.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// Renewals at the same time, so that a thousand apps do not call WeCom at once.
 const AT_ONCE: usize = 8;
 
@@ -30,25 +31,21 @@ impl AccessTokens {
     /// Gets to know the tokens that outlived the last process, then renews ahead of expiry, until
     /// the gateway stops. One such task a process.
     pub async fn run_renewals(self) {
-        while let Err(error) = self.inner.source.cache.load().await {
-            warn!(%error, "the saved access tokens cannot be read yet");
-            if self.pause(LONGEST_WAIT).await.is_break() {
-                return;
-            }
-        }
-        loop {
-            self.renew_due().await;
-            let wait = self.until_next().await.clamp(SHORTEST_WAIT, LONGEST_WAIT);
-            if self.pause(wait).await.is_break() {
-                return;
-            }
+        // What is cut off here are waits; flights are tasks of their own.
+        tokio::select! {
+            () = self.keep_renewed() => {}
+            () = self.inner.tasks.stopping() => {}
         }
     }
 
-    async fn pause(&self, wait: Duration) -> std::ops::ControlFlow<()> {
-        tokio::select! {
-            () = tokio::time::sleep(wait) => std::ops::ControlFlow::Continue(()),
-            () = self.inner.tasks.stopping() => std::ops::ControlFlow::Break(()),
+    async fn keep_renewed(&self) {
+        while let Err(error) = self.inner.source.cache.load().await {
+            warn!(%error, "the saved access tokens cannot be read yet");
+            tokio::time::sleep(LONGEST_WAIT).await;
+        }
+        loop {
+            self.renew_due().await;
+            tokio::time::sleep(self.until_next().await.clamp(SHORTEST_WAIT, LONGEST_WAIT)).await;
         }
     }
 

@@ -13,6 +13,19 @@ use super::query::{self, BadQuery};
 use super::{AccessTokens, Lease, TokenError};
 use crate::wecom::{Errcode, LOOP_HEADER};
 
+/// The query, for the document alone: it is read by hand, because its faults are answered in WeCom's
+/// numbers.
+#[derive(Debug, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct TokenParams {
+    /// The corp id
+    pub corpid: String,
+    /// The app's secret
+    pub corpsecret: String,
+    /// The token that failed: it is renewed if it is still the cached one
+    pub invalid_token: Option<String>,
+}
+
 /// `gettoken`'s answer.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AccessTokenAnswer)]
@@ -49,28 +62,20 @@ impl TokenAnswer<'_> {
     path = "/api/corp/accessToken",
     operation_id = "corpAccessToken",
     tag = "access tokens",
-    params(
-        ("corpid" = String, Query, description = "The corp id"),
-        ("corpsecret" = String, Query, description = "The app's secret"),
-        ("invalid_token" = Option<String>, Query, description = "The token that failed: it is renewed if it is still the cached one"),
-    ),
+    params(TokenParams),
     responses((status = 200, description = "The token, or WeCom's errcode", body = TokenAnswer))
 )]
 pub async fn corp_access_token(State(tokens): State<AccessTokens>, request: Request) -> Response {
     answer(&tokens, request.uri().query(), request.headers()).await
 }
 
-/// The same, at the original manager's address
+/// The access token of an app, at the original manager's address
 #[utoipa::path(
     get,
     path = "/puppetWxkfManager/getToken",
     operation_id = "puppetGetToken",
     tag = "access tokens",
-    params(
-        ("corpid" = String, Query, description = "The corp id"),
-        ("corpsecret" = String, Query, description = "The app's secret"),
-        ("invalid_token" = Option<String>, Query, description = "The token that failed: it is renewed if it is still the cached one"),
-    ),
+    params(TokenParams),
     responses((status = 200, description = "The token, or WeCom's errcode", body = TokenAnswer))
 )]
 pub async fn puppet_get_token(State(tokens): State<AccessTokens>, request: Request) -> Response {

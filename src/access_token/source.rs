@@ -71,9 +71,6 @@ impl Source {
         if let Some(token) = cached.as_ref().filter(|token| purpose.is_met_by(token, self.clock.now())) {
             return Ok(token.clone());
         }
-        if *purpose == Purpose::Operator {
-            self.refusals.forget(key).await;
-        }
         if let Some(error) = self.refusals.remembered(key, self.clock.now()).await {
             return Err(error);
         }
@@ -119,15 +116,15 @@ impl Source {
                 Ok(token)
             }
             Err(error) => {
-                self.failed(key, &error, place).await;
+                self.failed(app, key, &error, place).await;
                 Err(error)
             }
         }
     }
 
-    async fn failed(&self, key: &AppKey, error: &TokenError, place: Option<Place<'_>>) {
+    async fn failed(&self, app: &App, key: &AppKey, error: &TokenError, place: Option<Place<'_>>) {
         let now = self.clock.now();
-        self.refusals.remember(key, error, now).await;
+        self.refusals.remember(app, key, error, now).await;
         let counted = !matches!(error.class(), None | Some(Class::Transient | Class::RateLimited));
         if let Some(place) = place.filter(|_| counted) {
             place.refused(now);

@@ -31,6 +31,10 @@ impl MapStore {
         self.away.store(true, Ordering::Relaxed);
     }
 
+    pub(super) fn come_back(&self) {
+        self.away.store(false, Ordering::Relaxed);
+    }
+
     fn check(&self) -> Result<()> {
         match self.away.load(Ordering::Relaxed) {
             true => Err(StoreError::Unavailable("unplugged".into())),

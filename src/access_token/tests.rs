@@ -42,7 +42,7 @@ async fn three_hundred_readers_cost_one_call() {
         let first = leases[0].clone().unwrap();
         assert!(leases.iter().all(|lease| lease.as_ref().unwrap().access_token == first.access_token));
         bench.advance(100);
-        assert!((LIFE - 101..=LIFE - 100).contains(&bench.tokens.lease(&app).await.unwrap().expires_in));
+        assert!((LIFE - 110..=LIFE - 100).contains(&bench.tokens.lease(&app).await.unwrap().expires_in));
         assert_eq!(bench.wecom.calls(), 1);
     }
 }
@@ -176,7 +176,7 @@ async fn an_outage_leaves_the_cached_token_even_over_a_restart() {
     assert!(restarted.is_cached(&app).await);
     let lease = restarted.lease(&app).await.unwrap();
     assert_eq!(lease.access_token, Secret::new("T1"));
-    assert!((98..=100).contains(&lease.expires_in), "{}", lease.expires_in);
+    assert!((90..=100).contains(&lease.expires_in), "{}", lease.expires_in);
 }
 
 #[tokio::test]
@@ -216,6 +216,8 @@ async fn a_store_that_is_away_holds_no_token_back() {
     bench.tokens.lease(&app).await.unwrap();
     bench.tokens.lease(&app).await.unwrap();
     assert_eq!(bench.wecom.calls(), 1);
+    bench.store.come_back();
+    bench.store.saved(&app.key(), "T1").await;
 }
 
 #[tokio::test]
@@ -313,6 +315,19 @@ async fn an_operator_sees_and_renews_tokens_but_never_reads_them() {
 }
 
 #[tokio::test]
+async fn a_refused_app_is_listed_and_asked_anew_when_an_operator_wishes() {
+    let bench = Bench::new(refused(40001)).await;
+    let app = app("ww1", "mended");
+    assert_eq!(errcode(&bench.tokens, &app).await, 40001);
+    let listed = bench.tokens.list();
+    assert_eq!((listed.len(), &listed[0].app, listed[0].expires_at), (1, &app.key(), None));
+    bench.wecom.script(new_tokens);
+    bench.tokens.renew_by_operator(&listed[0].app).await.unwrap();
+    assert_eq!(bench.tokens.lease(&app).await.unwrap().access_token, Secret::new("T2"));
+    assert_eq!(bench.wecom.calls(), 2);
+}
+
+#[tokio::test]
 async fn after_a_restart_an_operators_renewal_finds_the_secret_at_the_registration() {
     let bench = Bench::new(new_tokens).await;
     let (bot, other) = (app("ww1", "s"), app("ww1", "other"));
@@ -335,9 +350,9 @@ async fn superseded_tokens_are_known_for_two_hours() {
     assert_eq!(standing().await, Some(TokenState::Current));
     bench.tokens.renew(&app, &first).await.unwrap();
     assert_eq!(standing().await, Some(TokenState::Superseded));
-    bench.advance(LIFE - 1);
+    bench.advance(LIFE - 60);
     assert_eq!(standing().await, Some(TokenState::Superseded));
-    bench.advance(1);
+    bench.advance(60);
     assert_eq!(standing().await, None);
     assert_eq!(bench.tokens.recognise(&Secret::new("foreign")).await, None);
 }
@@ -367,8 +382,7 @@ async fn nothing_that_can_be_printed_holds_a_secret() {
     let error = bench.tokens.lease(&app).await.unwrap_err();
     let refused = format!("{error} {error:?} {} {app:?} {:?}", error.errmsg(), bench.tokens);
     bench.wecom.script(|_| Reply::Json(grant("T0K3N", LIFE)));
-    bench.tokens.renew_by_operator(&app.key()).await.unwrap_err();
-    bench.advance(61);
+    bench.tokens.renew_by_operator(&app.key()).await.unwrap();
     let lease = bench.tokens.lease(&app).await.unwrap();
     let shown = format!("{refused} {lease:?} {:?} {:?}", bench.tokens, bench.tokens.list());
     assert!(!shown.contains("S3CR3T") && !shown.contains("T0K3N"), "{shown}");
