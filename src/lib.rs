@@ -1,4 +1,5 @@
 //! (the architecture page comes with the last room)
+pub mod config;
 pub mod domain;
 pub mod egress;
 pub mod lifecycle;
