@@ -20,10 +20,13 @@ pub struct TokenView {
     /// Tells the corp's secrets apart, gives none away.
     #[schema(example = "9c0d1e4b58673f2a")]
     secret_fingerprint: String,
+    /// Absent while its app is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2026-01-31T12:00:00Z")]
-    fetched_at: String,
+    fetched_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2026-01-31T14:00:00Z")]
-    expires_at: String,
+    expires_at: Option<String>,
     /// Since this replica started.
     renewals: u64,
     /// Calls to WeCom for it, since this replica started.
@@ -38,8 +41,8 @@ impl From<TokenInfo> for TokenView {
             id: info.id.to_string(),
             corp_id: info.app.corp_id.to_string(),
             secret_fingerprint: info.app.secret.to_string(),
-            fetched_at: info.fetched_at.to_string(),
-            expires_at: info.expires_at.to_string(),
+            fetched_at: info.fetched_at.map(|at| at.to_string()),
+            expires_at: info.expires_at.map(|at| at.to_string()),
             renewals: info.renewals,
             upstream_calls: info.upstream_calls,
             last_error: info.last_error,

@@ -203,3 +203,9 @@ impl Arrived<'_> {
         }
     }
 }
+
+/// Says what the metrics of this module mean.
+pub fn describe_metrics() {
+    metrics::describe_counter!("wxkf_callbacks_total", "Genuine callbacks, by kind and result");
+    metrics::describe_counter!("wxkf_callbacks_refused_total", "Callbacks that were refused, by kind and status");
+}

@@ -282,3 +282,112 @@ impl Lanes {
         self.shard(account).get(account).map(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::{CorpId, Digest, EventId, OpenKfId, Order, Payload};
+
+    fn event(created: i64, arrival_ms: i64, trust: Trust) -> KfEvent {
+        let arrival = Timestamp::from_millisecond(arrival_ms).unwrap();
+        KfEvent {
+            id: EventId::new(arrival),
+            account: Account { corp: CorpId::parse("ww1").unwrap(), kf: OpenKfId::parse("wk1").unwrap() },
+            order: Order { created, arrival: arrival_ms },
+            trust,
+            digest: Digest::of(format!("{created} {arrival_ms}").as_bytes()),
+            born_at: arrival,
+            payload: Payload { sync_token: None, extra: serde_json::Map::new(), raw: None },
+        }
+    }
+
+    fn offered(lane: &mut Lane, event: KfEvent) -> oneshot::Receiver<Receipt> {
+        let (waiter, receipt) = oneshot::channel();
+        lane.offer(event, waiter);
+        receipt
+    }
+
+    fn received(receipt: &mut oneshot::Receiver<Receipt>) -> Option<Receipt> {
+        receipt.try_recv().ok()
+    }
+
+    #[test]
+    fn what_is_superseded_waits_along_with_the_newest() {
+        let mut lane = Lane::default();
+        let mut first = offered(&mut lane, event(1, 1_000, Trust::Signed));
+        let _in_flight = lane.next().unwrap();
+        let mut second = offered(&mut lane, event(2, 2_000, Trust::Signed));
+        let mut third = offered(&mut lane, event(3, 3_000, Trust::Signed));
+        let mut late = offered(&mut lane, event(2, 3_500, Trust::Signed));
+        lane.answer(Receipt::Delivered);
+        assert_eq!(received(&mut first), Some(Receipt::Delivered));
+        assert_eq!(received(&mut second), None);
+        assert_eq!(lane.next().unwrap().event.order.created, 3);
+        lane.answer(Receipt::Stored);
+        for receipt in [&mut second, &mut third, &mut late] {
+            assert_eq!(received(receipt), Some(Receipt::Stored));
+        }
+        assert!(lane.next().is_none());
+    }
+
+    #[test]
+    fn repeats_join_what_is_in_flight_and_what_is_held() {
+        let mut lane = Lane::default();
+        let original = event(5, 10_000, Trust::Signed);
+        let repeat = KfEvent { order: Order { created: 5, arrival: 15_000 }, ..original.clone() };
+        let mut first = offered(&mut lane, original.clone());
+        let work = lane.next().unwrap();
+        let mut joined = offered(&mut lane, repeat.clone());
+        assert!(lane.pending.is_none());
+        lane.stored(&work.event);
+        assert_eq!((received(&mut first), received(&mut joined)), (Some(Receipt::Stored), Some(Receipt::Stored)));
+        assert!(lane.next().is_none());
+        assert_eq!(received(&mut offered(&mut lane, repeat)), Some(Receipt::Stored));
+        let late = KfEvent { order: Order { created: 5, arrival: 75_000 }, ..original };
+        assert_eq!(received(&mut offered(&mut lane, late)), None, "after a minute it is an event of its own");
+    }
+
+    #[test]
+    fn what_is_unsigned_never_displaces_what_is_signed() {
+        let mut lane = Lane::default();
+        let _signed = offered(&mut lane, event(1, 1_000, Trust::Signed));
+        let _unsigned = offered(&mut lane, event(9, 9_000, Trust::Unsigned));
+        assert_eq!(lane.next().unwrap().event.trust, Trust::Signed);
+        assert!(lane.next().is_none(), "the signed one stands for it");
+        let _unsigned = offered(&mut lane, event(9, 9_000, Trust::Unsigned));
+        let _signed = offered(&mut lane, event(1, 10_000, Trust::Signed));
+        assert_eq!(lane.next().unwrap().event.trust, Trust::Signed);
+    }
+
+    #[test]
+    fn while_an_attempt_takes_long_the_newest_is_stored_once() {
+        let mut lane = Lane::default();
+        let mut first = offered(&mut lane, event(1, 1_000, Trust::Signed));
+        let work = lane.next().unwrap();
+        let arrivals = lane.announce_arrivals();
+        let stored = lane.newest_unstored().unwrap();
+        assert!(Arc::ptr_eq(&stored, &work.event));
+        lane.stored(&stored);
+        assert_eq!(received(&mut first), Some(Receipt::Stored));
+        assert!(lane.newest_unstored().is_none());
+        let mut second = offered(&mut lane, event(2, 2_000, Trust::Signed));
+        let newer = lane.newest_unstored().unwrap();
+        assert_eq!(newer.order.created, 2);
+        lane.stored(&newer);
+        assert_eq!(received(&mut second), Some(Receipt::Stored));
+        let notified = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        notified.block_on(async { tokio::time::timeout(Duration::from_secs(5), arrivals.notified()).await.unwrap() });
+    }
+
+    #[test]
+    fn a_lane_is_dropped_when_nothing_is_left_in_it() {
+        let lanes = Lanes::new();
+        let account = event(1, 1, Trust::Signed).account;
+        lanes.with(&account, |lane| offered(lane, event(1, 1_000, Trust::Signed)));
+        assert_eq!(lanes.peek(&account, |_| ()), Some(()));
+        while lanes.with(&account, Lane::next).is_some() {}
+        assert_eq!(lanes.peek(&account, |_| ()), None);
+    }
+}

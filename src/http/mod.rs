@@ -2,4 +2,5 @@
 
 pub mod auth;
 pub mod body;
+pub mod health;
 pub mod problem;
