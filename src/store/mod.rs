@@ -5,8 +5,11 @@
 //! overwritten*. Two writers can then never put an old event over a new one, whatever a back end's
 //! update is worth; the worst case is one poke too many.
 
+pub mod corps_file;
 mod directory;
 mod error;
+pub mod sealed;
+pub mod sqlite;
 
 pub use directory::{CorpKeys, Directory, SHARED_FRESHNESS, Sharing};
 pub use error::{Result, StoreError};
