@@ -222,7 +222,7 @@ mod tests {
     /// Lets all jobs gather behind one that keeps the writer busy; then returns their results.
     async fn together(writer: &Writer, jobs: Vec<Pending<'_>>) -> Vec<Result<()>> {
         let (go, wait) = channel::<()>();
-        let hold_up = move |_: &Connection| Ok(wait.recv().unwrap_or_default());
+        let hold_up = move |_: &Connection| wait.recv().map_err(|error| StoreError::Unavailable(error.to_string()));
         let mut all: Vec<Pending<'_>> = vec![Box::pin(writer.write(Durability::Written, hold_up))];
         all.extend(jobs);
         for job in &mut all {
