@@ -1,1 +1,3 @@
-fn main() {}
+#![cfg(test)]
+
+mod cli;
