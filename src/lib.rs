@@ -2,6 +2,7 @@
 pub mod access_token;
 pub mod admin;
 pub mod callback;
+pub mod cli;
 pub mod config;
 pub mod dispatcher;
 pub mod domain;

@@ -87,7 +87,7 @@ settings! {
             parse::choice(&[("proof", Registration::Proof), ("open", Registration::Open)]), "proof";
     }
     "WeCom" {
-        /// Corps declared in a file, such as a mounted Secret; looked at every 5 s.
+        /// Corps declared in a file, such as a mounted Secret; read again when it changes.
         Plain corps_file: Option<PathBuf> = "CORPS_FILE", Unset "unset", parse::path, "/etc/wxkf-gateway/corps.json";
         /// WeCom's API: another one for private deployments and the simulator.
         Plain wecom_api_base_url: Url = "WECOM_API_BASE_URL", Value "https://qyapi.weixin.qq.com", parse::base_url,
@@ -136,7 +136,8 @@ settings! {
         Plain shutdown_grace: Duration = "SHUTDOWN_GRACE", Value "20s", parse::span, "20s";
         /// `auto`: `pretty` on a terminal, else `json`.
         Plain log_format: LogFormat = "LOG_FORMAT", Value "auto",
-            parse::choice(&[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("pretty", LogFormat::Pretty)]), "json";
+            parse::choice(&[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("pretty", LogFormat::Pretty)]),
+            "json";
         /// What is logged; `trace` is as clean of secrets as `info`.
         Plain log_filter: String = "RUST_LOG", Value "info", parse::log_filter, "info,wxkf_gateway=debug";
     }

@@ -75,7 +75,8 @@ pub fn markdown_table(settings: &[Setting]) -> String {
 macro_rules! settings {
     ($($group:literal {$(
         $(#[doc = $doc:literal])+
-        $kind:ident $field:ident: $type:ty = $variable:literal, $absent:ident $default:expr, $parse:expr, $example:literal;
+        $kind:ident $field:ident: $type:ty = $variable:literal, $absent:ident $default:expr, $parse:expr,
+            $example:literal;
     )+})+) => {
         /// Every setting of the gateway, checked.
         pub struct Config {$($(
