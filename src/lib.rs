@@ -1,6 +1,7 @@
 //! (the architecture page comes with the last room)
 pub mod access_token;
 pub mod admin;
+pub mod app;
 pub mod callback;
 pub mod cli;
 pub mod config;
@@ -10,6 +11,8 @@ pub mod egress;
 pub mod http;
 pub mod lifecycle;
 pub mod manager;
+pub mod openapi;
+pub mod router;
 pub mod server;
 pub mod store;
 pub mod telemetry;

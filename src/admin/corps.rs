@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::domain::{CallbackCredential, Clock, Corp, CorpId, CorpSource, EncodingAesKey, Fingerprint, Secret};
 use crate::http::body::Fields;
 use crate::http::problem::Problem;
-use crate::store::{Directory, Store};
+use crate::store::{Corps, Directory, Store};
 
 /// `PUBLIC_URL`, for the callback URLs shown.
 #[derive(Debug, Clone)]
@@ -125,10 +125,11 @@ pub struct CorpList {
     security(("adminToken" = [])),
 )]
 pub async fn list(
+    State(corps): State<Arc<dyn Corps>>,
     State(store): State<Arc<dyn Store>>,
     State(public_url): State<PublicUrl>,
 ) -> Result<Json<CorpList>, Problem> {
-    let declared = store.corps().await?.into_iter().map(|corp| (corp.id.clone(), view(&corp, &public_url, Vec::new())));
+    let declared = corps.corps().await?.into_iter().map(|corp| (corp.id.clone(), view(&corp, &public_url, Vec::new())));
     let mut items: BTreeMap<CorpId, CorpView> = declared.collect();
     for corp in registered_corps(store.as_ref()).await? {
         items.entry(corp).or_insert_with_key(|corp| registrations_view(corp, &public_url));
@@ -166,12 +167,13 @@ async fn registered_corps(store: &dyn Store) -> Result<BTreeSet<CorpId>, Problem
     security(("adminToken" = [])),
 )]
 pub async fn get(
+    State(corps): State<Arc<dyn Corps>>,
     State(store): State<Arc<dyn Store>>,
     State(public_url): State<PublicUrl>,
     Path(id): Path<String>,
 ) -> Result<Json<CorpView>, Problem> {
     let id = CorpId::parse(&id).map_err(|_| unknown())?;
-    if let Some(corp) = store.corp(&id).await? {
+    if let Some(corp) = corps.corp(&id).await? {
         let uncovered = uncovered_bots(store.as_ref(), &corp).await?;
         return Ok(Json(view(&corp, &public_url, uncovered)));
     }
@@ -199,6 +201,7 @@ pub async fn get(
     security(("adminToken" = [])),
 )]
 pub async fn put(
+    State(corps): State<Arc<dyn Corps>>,
     State(store): State<Arc<dyn Store>>,
     State(directory): State<Arc<Directory>>,
     State(public_url): State<PublicUrl>,
@@ -207,7 +210,7 @@ pub async fn put(
     Fields(fields): Fields,
 ) -> Result<Json<CorpView>, Problem> {
     let id = CorpId::parse(&id).map_err(|error| Problem::invalid(format!("corpId {error}")))?;
-    let known = store.corp(&id).await?;
+    let known = corps.corp(&id).await?;
     refuse_file(known.as_ref())?;
     let fields = fields.map_err(Problem::invalid)?;
     let corp = Declaration { id, known, faults: Vec::new() }.read(&fields, &clock)?;
@@ -233,12 +236,12 @@ pub async fn put(
     security(("adminToken" = [])),
 )]
 pub async fn delete(
-    State(store): State<Arc<dyn Store>>,
+    State(corps): State<Arc<dyn Corps>>,
     State(directory): State<Arc<Directory>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let id = CorpId::parse(&id).map_err(|_| unknown())?;
-    refuse_file(store.corp(&id).await?.as_ref())?;
+    refuse_file(corps.corp(&id).await?.as_ref())?;
     if !directory.delete_corp(&id).await? {
         return Err(unknown());
     }

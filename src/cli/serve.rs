@@ -4,20 +4,22 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::routing::get;
 use tracing::{info, warn};
 
-use crate::config::{Config, Warning};
+use crate::app::{App, BuildError, Runtime};
+use crate::config::{Config, Faults, Warning};
 use crate::domain::Clock;
 use crate::lifecycle::{Readiness, StopSignals, Tasks};
+use crate::router::{self, Audience};
 use crate::server::{self, Drained, Lifecycle, Listener};
+use crate::store::sqlite::OpenError;
 use crate::telemetry::{self, Metrics};
 
-use super::settings::SettingFlags;
+use super::settings::{SettingFlags, corps_file_faults};
 use super::{Exit, Hinted, on_runtime};
 
 pub(super) fn run(settings: &SettingFlags) -> anyhow::Result<Exit> {
-    let (config, warnings) = settings.load()?;
+    let (config, warnings) = settings.load_with_corps()?;
     telemetry::init_logs(config.log_format, &config.log_filter)?;
     on_runtime(serve(config, warnings))
 }
@@ -38,10 +40,10 @@ async fn serve(config: Config, warnings: Vec<Warning>) -> anyhow::Result<Exit> {
     };
     let metrics = Metrics::install()?;
     metrics.spawn_upkeep(&life.tasks);
-    let routers = build(&config, &life, &metrics).await?;
+    let app = build(&config, &life, metrics).await?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let serving = server::serve(listeners.with(routers), &life, async {
+    let serving = server::serve(listeners.with(&app), &life, async {
         // An error means that the sender is gone, which is a reason to stop as well.
         let _ = stopped.await;
     });
@@ -70,30 +72,18 @@ fn ended(drained: Drained) -> Exit {
     Exit::Success
 }
 
-/// What each port serves; the ports that are not set are never asked for.
-struct Routers {
-    main: Router,
-    public: Router,
-    ops: Router,
-}
-
-/// STAND-IN until `app.rs` is there: replace this function's body with `App::build(…)` and its routers.
-async fn build(_config: &Config, life: &Lifecycle, metrics: &Metrics) -> anyhow::Result<Routers> {
-    let _clock = Clock::default();
-    let readiness = life.readiness.clone();
-    let metrics = metrics.clone();
-    let ready = move || async move {
-        match readiness.phase() {
-            crate::lifecycle::Phase::Ready => (http::StatusCode::OK, "{\"status\":\"ready\"}"),
-            _ => (http::StatusCode::SERVICE_UNAVAILABLE, "{\"status\":\"draining\"}"),
+async fn build(config: &Config, life: &Lifecycle, metrics: Metrics) -> anyhow::Result<App> {
+    let runtime =
+        Runtime { clock: Clock::default(), tasks: life.tasks.clone(), readiness: life.readiness.clone(), metrics };
+    App::build(config, runtime).await.map_err(|error| match error {
+        BuildError::CorpsFile(error) => corps_file_faults(&error).into(),
+        // The store needs a key that MASTER_KEY does not give.
+        BuildError::Store(error @ OpenError::KeyMissing { .. }) => {
+            let example = "NEW,OLD";
+            Faults::one("MASTER_KEY", error.to_string(), example).into()
         }
-    };
-    let router = Router::new()
-        .route("/livez", get(|| async { "ok" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(move || async move { metrics.render() }));
-    life.readiness.ready();
-    Ok(Routers { main: router.clone(), public: Router::new(), ops: router })
+        error => error.into(),
+    })
 }
 
 struct Listeners {
@@ -110,11 +100,15 @@ impl Listeners {
         Ok(Self { main, public, ops })
     }
 
-    fn with(self, routers: Routers) -> Vec<(Listener, Router)> {
-        let main = Some((self.main, routers.main));
-        let public = self.public.map(|listener| (listener, routers.public));
-        let ops = self.ops.map(|listener| (listener, routers.ops));
-        [main, public, ops].into_iter().flatten().collect()
+    fn with(self, app: &App) -> Vec<(Listener, Router)> {
+        let everybody = if self.ops.is_some() { Audience::Services } else { Audience::Everybody };
+        let listeners = [
+            Some((self.main, everybody)),
+            self.public.map(|listener| (listener, Audience::Public)),
+            self.ops.map(|listener| (listener, Audience::Operators)),
+        ];
+        let listeners = listeners.into_iter().flatten();
+        listeners.map(|(listener, audience)| (listener, router::router(audience, app))).collect()
     }
 }
 

@@ -1,10 +1,13 @@
 //! Settings as flags, made from the list in `config`.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::{Config, Default, Faults, Kind, SETTINGS, Setting, Source, Warning};
+use crate::config::{Config, Default, Fault, Faults, Kind, SETTINGS, Setting, Source, Warning};
+use crate::domain::Clock;
+use crate::store::corps_file::{CorpsFile, CorpsFileError};
 
 /// The flags that were given, by variable. Their values are checked with all other settings, so that
 /// every fault is reported at once.
@@ -14,7 +17,27 @@ pub(super) struct SettingFlags(Vec<(&'static str, String)>);
 impl SettingFlags {
     /// All settings: these flags over the environment over files.
     pub(super) fn load(&self) -> Result<(Config, Vec<Warning>), Faults> {
-        Config::load(&Source::process().with_flags(self.0.iter().cloned()))
+        Config::load(&self.source())
+    }
+
+    /// As [`SettingFlags::load`], with the faults of what `CORPS_FILE` holds: they too stop the start.
+    pub(super) fn load_with_corps(&self) -> Result<(Config, Vec<Warning>), Faults> {
+        let source = self.source();
+        let loaded = Config::load(&source);
+        let path = source.text("CORPS_FILE").map(PathBuf::from);
+        let in_file = path.and_then(|path| CorpsFile::load(&path, Clock::default().now()).err());
+        match (loaded, in_file) {
+            (loaded, None) => loaded,
+            (Ok(_), Some(error)) => Err(corps_file_faults(&error)),
+            (Err(Faults(mut faults)), Some(error)) => {
+                faults.extend(corps_file_faults(&error).0);
+                Err(Faults(faults))
+            }
+        }
+    }
+
+    fn source(&self) -> Source {
+        Source::process().with_flags(self.0.iter().cloned())
     }
 }
 
@@ -38,6 +61,19 @@ impl FromArgMatches for SettingFlags {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
+    }
+}
+
+/// One fault a line, each with its path in the file.
+pub(super) fn corps_file_faults(error: &CorpsFileError) -> Faults {
+    const EXAMPLE: &str = r#"{"corps":{"ww…":{"credentials":[{"token":"…","encodingAESKey":"…"}]}}}"#;
+    let fault = |text: String| Fault { name: "CORPS_FILE".to_owned(), fault: text, example: EXAMPLE.to_owned() };
+    match error {
+        CorpsFileError::Invalid { faults, .. } => {
+            let named = faults.iter().map(|(path, rule)| fault(format!("{path} {rule}").trim().to_owned()));
+            Faults(named.collect())
+        }
+        unreadable @ CorpsFileError::Unreadable { .. } => Faults(vec![fault(unreadable.to_string())]),
     }
 }
 

@@ -49,6 +49,12 @@ impl Source {
         self.variables.get(name).filter(|value| !value.is_empty())
     }
 
+    /// The given text of a setting that is no secret, unchecked: for whoever reports more faults of it.
+    pub fn text(&self, variable: &str) -> Option<String> {
+        let flag = self.flags.get(variable).filter(|text| !text.trim().is_empty()).cloned();
+        flag.or_else(|| self.variable(variable)?.to_str().map(str::to_owned))
+    }
+
     fn flag(&self, setting: &Setting) -> Option<Given> {
         let text = self.flags.get(setting.variable).filter(|text| !text.trim().is_empty())?;
         Some(Given { name: format!("--{}", setting.flag()?), text: text.trim().to_owned() })

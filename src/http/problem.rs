@@ -75,6 +75,9 @@ impl IntoResponse for Problem {
 /// The source is logged here, once, and never sent.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if let StoreError::ReadOnly { .. } = error {
+            return Self::read_only(error.to_string());
+        }
         error!(error = %error, "the store failed an operator's request");
         Self::unavailable()
     }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use parking_lot::RwLock;
 
-use super::{Result, Store};
+use super::{Corps, Result, Store};
 use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet};
 
 /// How long another replica's change may go unseen.
@@ -51,6 +51,7 @@ impl<T> Clone for Near<T> {
 /// The near caches over the store, and the only way to change what they hold.
 #[derive(Debug)]
 pub struct Directory {
+    corps: Arc<dyn Corps>,
     store: Arc<dyn Store>,
     sharing: Sharing,
     keys: Cache<CorpId, Near<CorpKeys>>,
@@ -61,8 +62,10 @@ pub struct Directory {
 }
 
 impl Directory {
-    pub fn new(store: Arc<dyn Store>, sharing: Sharing) -> Self {
+    /// `corps` are the declared ones, wherever they are declared.
+    pub fn new(corps: Arc<dyn Corps>, store: Arc<dyn Store>, sharing: Sharing) -> Self {
         Self {
+            corps,
             store,
             sharing,
             keys: Cache::new(CAPACITY),
@@ -76,7 +79,7 @@ impl Directory {
     /// `None` when nobody declared it and no bot of it ever registered.
     pub async fn keys(&self, corp: &CorpId) -> Result<Option<Arc<CorpKeys>>> {
         self.near(&self.keys, corp, async || {
-            let declared = self.store.corp(corp).await?;
+            let declared = self.corps.corp(corp).await?;
             if let Some(corp) = declared.as_ref().filter(|corp| !corp.credentials.is_empty()) {
                 return Ok(Some(CorpKeys { credentials: corp.credentials.clone() }));
             }
@@ -151,13 +154,13 @@ impl Directory {
     }
 
     pub async fn put_corp(&self, corp: &Corp) -> Result<()> {
-        self.store.put_corp(corp).await?;
+        self.corps.put_corp(corp).await?;
         self.changed(|| self.keys.invalidate(&corp.id));
         Ok(())
     }
 
     pub async fn delete_corp(&self, id: &CorpId) -> Result<bool> {
-        let found = self.store.delete_corp(id).await?;
+        let found = self.corps.delete_corp(id).await?;
         self.changed(|| self.keys.invalidate(id));
         Ok(found)
     }
