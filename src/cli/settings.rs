@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::{Config, Default, Faults, Kind, SETTINGS, Setting, Source, Warning};
+use crate::config::{Absent, Config, Faults, Kind, SETTINGS, Setting, Source, Warning};
 
 /// The flags that were given, by variable. Their values are checked with all other settings, so that
 /// every fault is reported at once.
@@ -48,10 +48,10 @@ fn flag(setting: &'static Setting) -> Option<Arg> {
 }
 
 fn help(setting: &Setting) -> String {
-    let default = match setting.default {
+    let default = match setting.absent {
         // With spaces, so that a long list can be wrapped.
-        Default::Value(text) => text.replace(',', ", "),
-        Default::Unset(text) => text.replace('`', ""),
+        Absent::Value(text) => text.replace(',', ", "),
+        Absent::Unset(text) => text.replace('`', ""),
     };
     format!("{}\n[default: {default}]", setting.help.trim())
 }
