@@ -45,6 +45,8 @@ const LIMITS: Limits = Limits {
 
 /// After `accept` failed, mostly because no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// For connections that are cut off to be gone.
+const CUT: Duration = Duration::from_millis(100);
 
 /// A port that could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +138,8 @@ async fn drain(connections: &Connections, life: &Lifecycle) -> Drained {
     connections.open.stop();
     let answered = connections.open.drained(life.grace).await;
     connections.cut.cancel();
+    // Ends at once, unless a handler blocks its thread.
+    connections.open.drained(CUT).await;
     life.tasks.stop();
     let finished = life.tasks.drained(deadline.saturating_duration_since(Instant::now())).await;
     if answered && finished { Drained::Complete } else { Drained::Cut }
@@ -205,6 +209,7 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, c
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
 
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
         () = silent(&first_head, connections.limits.first_head) => return,
         () = connections.cut.cancelled() => return,
@@ -229,5 +234,4 @@ async fn silent(first_head: &Notify, limit: Duration) {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

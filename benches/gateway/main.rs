@@ -4,6 +4,8 @@
 //! `cargo bench` prints the table as Markdown. Every comparison runs its two sides in turns and
 //! shows the ratio of their medians, because machines are noisy and ratios less so.
 
+#![expect(clippy::print_stdout, reason = "the table is what it is for")]
+
 mod baseline;
 mod bot;
 mod callers;

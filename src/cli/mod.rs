@@ -29,7 +29,6 @@ const ABOUT: &str = "The manager gateway between WeCom customer service (微信�
     long_about = None,
     max_term_width = 120,
     args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true,
     after_help = help_footer()
 )]
 pub struct Cli {

@@ -27,8 +27,8 @@ pub(super) fn run(settings: &SettingFlags) -> anyhow::Result<Exit> {
 async fn serve(config: Config, warnings: Vec<Warning>) -> anyhow::Result<Exit> {
     // First of all, so that a stop during the start is seen as well.
     let mut signals = StopSignals::listen().context("cannot listen for SIGTERM and SIGINT")?;
-    for Warning { name, text } in &warnings {
-        warn!(setting = name, "{name}: {text}");
+    for warning in &warnings {
+        warn!("{warning}");
     }
     // Ports before anything else: a second gateway by mistake must not touch the store.
     let listeners = Listeners::bind(&config).await?;

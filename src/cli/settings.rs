@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::{Config, Default, Fault, Faults, Kind, SETTINGS, Setting, Source, Warning};
+use crate::config::{Absent, Config, Fault, Faults, Kind, SETTINGS, Setting, Source, Warning};
 use crate::domain::Clock;
 use crate::store::corps_file::{CorpsFile, CorpsFileError};
 
@@ -84,10 +84,10 @@ fn flag(setting: &'static Setting) -> Option<Arg> {
 }
 
 fn help(setting: &Setting) -> String {
-    let default = match setting.default {
+    let default = match setting.absent {
         // With spaces, so that a long list can be wrapped.
-        Default::Value(text) => text.replace(',', ", "),
-        Default::Unset(text) => text.replace('`', ""),
+        Absent::Value(text) => text.replace(',', ", "),
+        Absent::Unset(text) => text.replace('`', ""),
     };
     format!("{}\n[default: {default}]", setting.help.trim())
 }

@@ -25,7 +25,7 @@ use crate::egress::{DENIED_BY_DEFAULT, DenyList};
 
 pub use fault::{Fault, Faults, Warning};
 pub use secrets::{create_admin_token, read_admin_token};
-pub use setting::{Default, Kind, Setting, markdown_table};
+pub use setting::{Absent, Kind, Setting, markdown_table};
 pub use source::Source;
 
 use setting::settings;

@@ -15,7 +15,7 @@ pub struct Setting {
     pub group: &'static str,
     /// What it is, and why one would change it.
     pub help: &'static str,
-    pub default: Default,
+    pub absent: Absent,
     pub example: &'static str,
 }
 
@@ -30,7 +30,7 @@ pub enum Kind {
 
 /// What holds when a setting is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Default {
+pub enum Absent {
     /// This value.
     Value(&'static str),
     /// No value; the text says what that means.
@@ -50,8 +50,8 @@ impl Setting {
 
     /// The default in words.
     pub fn default_text(&self) -> &'static str {
-        match self.default {
-            Default::Value(text) | Default::Unset(text) => text,
+        match self.absent {
+            Absent::Value(text) | Absent::Unset(text) => text,
         }
     }
 }
@@ -60,9 +60,9 @@ impl Setting {
 pub fn markdown_table(settings: &[Setting]) -> String {
     let mut table = String::from("| variable | default | meaning |\n|---|---|---|\n");
     for setting in settings {
-        let default = match setting.default {
-            Default::Value(text) => format!("`{}`", text.replace(',', ", ")),
-            Default::Unset(text) => text.to_owned(),
+        let default = match setting.absent {
+            Absent::Value(text) => format!("`{}`", text.replace(',', ", ")),
+            Absent::Unset(text) => text.to_owned(),
         };
         let secret = if setting.kind == Kind::Secret { " (secret)" } else { "" };
         // Writing to a String cannot fail.
@@ -91,7 +91,7 @@ macro_rules! settings {
                 kind: Kind::$kind,
                 group: $group,
                 help: concat!($($doc),+),
-                default: Default::$absent($default),
+                absent: Absent::$absent($default),
                 example: $example,
             },
         )+)+];

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
 
-use super::{Default, Fault, Kind, SETTINGS, Setting, Warning};
+use super::{Absent, Fault, Kind, SETTINGS, Setting, Warning};
 
 /// No secret is longer; a longer file is a mistake (or `/dev/zero`).
 const LONGEST_FILE: u64 = 64 * 1024;
@@ -85,9 +85,9 @@ impl<'a> Reader<'a> {
     /// over several settings can still be checked. `None` only when the default itself were at fault.
     pub(super) fn required<T>(&mut self, variable: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let setting = setting(variable)?;
-        let default = || match setting.default {
-            Default::Value(text) => Some(Given { name: setting.variable.to_owned(), text: text.to_owned() }),
-            Default::Unset(_) => None,
+        let default = || match setting.absent {
+            Absent::Value(text) => Some(Given { name: setting.variable.to_owned(), text: text.to_owned() }),
+            Absent::Unset(_) => None,
         };
         let given = self.given(setting).ok().flatten();
         let value = given.and_then(|given| self.parse(setting, &given, &parse));
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A setting whose type says "not given" by its default, as it also does for a value at fault.
-    pub(super) fn optional<T, F: From<T> + std::default::Default>(
+    pub(super) fn optional<T, F: From<T> + Default>(
         &mut self,
         variable: &str,
         parse: impl Fn(&str) -> Result<T, String>,

@@ -208,3 +208,15 @@ fn the_table_lists_every_setting_once() {
     assert!(table.contains("| `PORT` | `7777` | The port for everything"), "{table}");
     assert!(table.contains("| `MASTER_KEY` (secret) |"), "{table}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_value_panics_and_no_secret_is_repeated(text in "\\PC{0,40}|[0-9a-z+-]{1,24}") {
+        for setting in SETTINGS {
+            let Err(faults) = Config::load(&Source::of([(setting.variable, text.as_str())])) else { continue };
+            let shown = &faults.0[0].fault;
+            let repeated = text.trim().len() > 8 && shown.contains(text.trim());
+            proptest::prop_assert!(!(setting.kind == Kind::Secret && repeated), "{shown}");
+        }
+    }
+}
