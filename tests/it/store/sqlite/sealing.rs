@@ -108,7 +108,11 @@ async fn readable_values_are_sealed_once_plain_may_open_them() {
     let error = open_with(dir.path(), &[&new]).unwrap_err();
     assert!(matches!(&error, OpenError::KeyMissing { key_id, .. } if key_id == "plain"), "{error}");
     assert_all_open(&open_with(dir.path(), &[&plain, &new]).unwrap()).await;
-    assert_all_open(&open_with(dir.path(), &[&new, &plain]).unwrap()).await;
+    assert_eq!(readable(dir.path()), SEEDED);
+    let sealed = open_with(dir.path(), &[&new, &plain]).unwrap();
+    assert_all_open(&sealed).await;
+    assert_eq!(readable(dir.path()), Vec::<&str>::new(), "neither in free pages nor in the log");
+    drop(sealed);
     assert_all_open(&open_with(dir.path(), &[&new]).unwrap()).await;
 }
 
