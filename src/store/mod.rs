@@ -1,6 +1,9 @@
 //! What must outlive the process, as traits: each method says what happens on conflict, absence and
 //! expiry, and every back end passes the same conformance suite (`tests/it/store/`).
 //!
+//! Times are kept in whole milliseconds, as [`Clock`](crate::domain::Clock) gives them. Lists leave a
+//! damaged row out and log it, so that it hides no other; asking for that row alone fails.
+//!
 //! The one decision a reader would question: held events are *inserted and deleted, never
 //! overwritten*. Two writers can then never put an old event over a new one, whatever a back end's
 //! update is worth; the worst case is one poke too many.
@@ -43,7 +46,8 @@ pub trait Corps: Debug + Send + Sync {
     /// All declared corps, by id.
     async fn corps(&self) -> Result<Vec<Corp>>;
 
-    /// Declares the corp, or replaces its declaration as a whole. Durable when it returns.
+    /// Declares the corp, or replaces its declaration as a whole. Durable when it returns. Refused as
+    /// [`StoreError::ReadOnly`] when `CORPS_FILE` declares it, as is its deletion.
     async fn put_corp(&self, corp: &Corp) -> Result<()>;
 
     /// False when there was nothing to delete.
@@ -163,14 +167,15 @@ pub trait Events: Debug + Send + Sync {
     async fn newest(&self, account: &Account) -> Result<Option<HeldEvent>>;
 
     /// After a failed attempt: sets the three fields and drops the lease, unless another owner holds
-    /// it now. False when the row is gone or not ours.
+    /// it now (no lease at all is nobody's objection). False when the row is gone, expired or not ours.
     async fn postpone(&self, id: &EventId, owner: &str, postponed: &Postponed) -> Result<bool>;
 
     /// Makes the account's live rows due at `at` and drops their leases: its bot is back.
     async fn wake(&self, account: &Account, at: Timestamp) -> Result<()>;
 
-    /// Gives the live row up, as of `at`; older rows of the account that it stands for are deleted,
-    /// so that at most one expired event an account is left. False when the row is gone.
+    /// Gives the live row up, as of `at`, and drops its lease; rows of the account that it settles are
+    /// deleted, live and expired. When another expired row is left, the newest of the two stays (as
+    /// [`Events::newest`] chooses). False when the row is gone or expired already.
     async fn expire(&self, id: &EventId, at: Timestamp) -> Result<bool>;
 
     /// One row by its id.
@@ -179,14 +184,15 @@ pub trait Events: Debug + Send + Sync {
     /// Rows in the order of their ids, after `after`, at most `limit`.
     async fn list_held(&self, filter: &HeldFilter, after: Option<&EventId>, limit: usize) -> Result<Vec<HeldEvent>>;
 
-    /// The operator's wish: the row is live again, due at `at`, expires at `expires_at`. False when
-    /// it is gone.
+    /// The operator's wish: the row, expired or live, is live, due at `at`, expires at `expires_at`, and
+    /// free of any lease. False when it is gone.
     async fn revive(&self, id: &EventId, at: Timestamp, expires_at: Timestamp) -> Result<bool>;
 
     /// Deletes the row. False when it was gone.
     async fn delete_held(&self, id: &EventId) -> Result<bool>;
 
-    /// Deletes live rows that a newer live row of their account settles, and expired rows older than
+    /// Deletes live rows that a newer live row of their account settles (of two that settle each other,
+    /// the one with the later id stays), and expired rows older than
     /// `expired_before` (by `due_at`, which is when they expired). Returns how many.
     async fn sweep(&self, expired_before: Timestamp) -> Result<u64>;
 
@@ -217,7 +223,8 @@ pub trait Tokens: Debug + Send + Sync {
     /// All tokens, by corp and fingerprint.
     async fn tokens(&self) -> Result<Vec<StoredToken>>;
 
-    /// Inserts or replaces, unless a token fetched later is there: then that one stays.
+    /// Inserts or replaces, unless a token fetched later is there: then that one stays. A power cut may
+    /// undo it: that costs one upstream call.
     async fn put_token(&self, token: &StoredToken) -> Result<()>;
 }
 

@@ -1,6 +1,8 @@
-//! Everything that needs more than one module: the architecture, the vectors, and the real binary.
+//! Everything that needs more than one module, as one test binary, which links once: the
+//! architecture, the vectors, the stores' conformance, and the real binary from outside.
 #![cfg(test)]
 
 mod architecture;
 mod cli;
+mod store;
 mod vectors;

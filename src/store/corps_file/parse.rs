@@ -28,7 +28,7 @@ impl Faults {
         self.0.is_empty()
     }
 
-    fn add(&mut self, path: impl Into<String>, rule: impl Into<String>) {
+    pub fn add(&mut self, path: impl Into<String>, rule: impl Into<String>) {
         self.0.push((path.into(), rule.into()));
     }
 }

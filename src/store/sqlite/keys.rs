@@ -64,6 +64,10 @@ pub(super) fn check(db: &Connection, keys: &MasterKeys) -> Result<()> {
 /// Seals every value with the first key, in one transaction, when another one is in use.
 pub(super) fn reseal(db: &mut Connection, keys: &MasterKeys) -> Result<()> {
     let used = in_use(db)?;
+    // The first start: nothing to seal anew, nothing to rewrite.
+    if used.is_empty() {
+        return change(db, "INSERT INTO sealing_key VALUES (?)", [keys.sealing_id()]).map(drop);
+    }
     if used.len() == 1 && used.iter().all(|id| id == keys.sealing_id()) {
         return Ok(());
     }
@@ -77,7 +81,17 @@ pub(super) fn reseal(db: &mut Connection, keys: &MasterKeys) -> Result<()> {
     if left == 0 {
         change(&transaction, "DELETE FROM sealing_key WHERE id <> ?", [keys.sealing_id()])?;
     }
-    Ok(transaction.commit()?)
+    transaction.commit()?;
+    scrub(db);
+    Ok(())
+}
+
+/// Rewrites the file, because what was sealed with the old key, or not at all, still stands in its
+/// free pages and in the log. Not doing it (a full disk) stops no start.
+fn scrub(db: &Connection) {
+    if let Err(error) = db.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)") {
+        tracing::warn!(%error, "the store could not be rewritten: free pages may hold secrets as they were before");
+    }
 }
 
 /// Returns how many values could not be opened and stay as they are.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{Connection, Params, Row, Rows};
 
 use crate::domain::{Invalid, Secret};
 use crate::store::sealed::{MasterKeys, Place};
@@ -43,8 +43,11 @@ pub(super) fn select<T>(
     params: impl Params,
     read: impl Fn(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query(params)?;
+    collect(db.prepare_cached(sql)?.query(params)?, read)
+}
+
+/// As [`select`], of a query that runs already.
+pub(super) fn collect<T>(mut rows: Rows<'_>, read: impl Fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         match read(row) {

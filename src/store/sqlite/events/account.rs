@@ -84,3 +84,7 @@ pub(super) fn expire(db: &Connection, id: &EventId, at: Timestamp) -> Result<boo
 pub(super) fn sweep(db: &Connection, account: &Account) -> Result<u64> {
     Ok(change(db, SWEEP, [account.kf.as_str(), account.corp.as_str()])? as u64)
 }
+
+/// For the test of their plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[SETTLE, NEWEST, WAKE, EXPIRE, DELETE_OLDER, KEEP_ONE_EXPIRED, SWEEP];

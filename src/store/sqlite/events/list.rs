@@ -1,12 +1,12 @@
 //! Lists, counts and the sweep of expired rows.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, ToSql, params, params_from_iter};
+use rusqlite::{Connection, Row, params};
 
 use super::row::{read_held, state_text};
 use crate::domain::{Account, CorpId, EventId, OpenKfId};
-use crate::store::sqlite::rows::{change, limit, parsed, select, unsigned};
-use crate::store::{HeldEvent, HeldFilter, HeldState, Result};
+use crate::store::sqlite::rows::{change, collect, limit, parsed, select, unsigned};
+use crate::store::{HeldEvent, HeldFilter, Result};
 
 const WAITING: &str = "SELECT DISTINCT kf_id, corp_id FROM held_event WHERE state = 'live' ORDER BY kf_id, corp_id";
 const CROWDED: &str = "
@@ -24,30 +24,38 @@ pub(super) fn list(
     after: Option<&EventId>,
     rows: usize,
 ) -> Result<Vec<HeldEvent>> {
-    let mut conditions = vec!["id > ?"];
-    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(after.map_or_else(String::new, ToString::to_string))];
-    match filter.state {
-        // As a literal: only that lets SQLite use the index of expired rows.
-        Some(HeldState::Expired) => conditions.push("state = 'expired'"),
-        Some(state) => {
-            conditions.push("state = ?");
-            values.push(Box::new(state_text(state)));
-        }
-        None => {}
+    let (sql, filtered) = query(filter);
+    let mut values = vec![after.map_or_else(String::new, ToString::to_string)];
+    values.extend(filtered);
+    let last = values.len() + 1;
+    let mut statement = db.prepare_cached(&sql)?;
+    for (at, value) in (1..).zip(&values) {
+        statement.raw_bind_parameter(at, value)?;
+    }
+    statement.raw_bind_parameter(last, limit(rows))?;
+    collect(statement.raw_query(), read_held)
+}
+
+/// The query of a page with the values of its filter; before these stands the id to start after,
+/// behind them the limit.
+fn query(filter: &HeldFilter) -> (String, Vec<String>) {
+    let mut conditions = String::from("id > ?");
+    let mut values = Vec::new();
+    if let Some(state) = filter.state {
+        // As a literal: only then can SQLite use the index of expired rows.
+        conditions += &format!(" AND state = '{}'", state_text(state));
     }
     if let Some(corp) = &filter.corp {
-        conditions.push("corp_id = ?");
-        values.push(Box::new(corp.to_string()));
+        conditions += " AND corp_id = ?";
+        values.push(corp.to_string());
     }
     if let Some(kf) = &filter.kf {
-        conditions.push("kf_id = ?");
-        values.push(Box::new(kf.to_string()));
+        conditions += " AND kf_id = ?";
+        values.push(kf.to_string());
     }
-    values.push(Box::new(limit(rows)));
     // The ids first: sorting whole rows would move their bodies.
-    let ids = format!("SELECT id FROM held_event WHERE {} ORDER BY id LIMIT ?", conditions.join(" AND "));
-    let sql = format!("SELECT * FROM held_event WHERE id IN ({ids}) ORDER BY id");
-    select(db, &sql, params_from_iter(values), read_held)
+    let ids = format!("SELECT id FROM held_event WHERE {conditions} ORDER BY id LIMIT ?");
+    (format!("SELECT * FROM held_event WHERE id IN ({ids}) ORDER BY id"), values)
 }
 
 pub(super) fn waiting_accounts(db: &Connection) -> Result<Vec<Account>> {
@@ -70,4 +78,26 @@ pub(super) fn count_unknown_unsigned(db: &Connection, corp: &CorpId) -> Result<u
 
 fn read_account(row: &Row<'_>) -> Result<Account> {
     Ok(Account { corp: parsed(row, "corp_id", CorpId::parse)?, kf: parsed(row, "kf_id", OpenKfId::parse)? })
+}
+
+/// For the test of their plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[WAITING, CROWDED, DELETE_EXPIRED, UNKNOWN_UNSIGNED];
+
+/// For the same test: the query of every kind of filter.
+#[cfg(test)]
+pub(super) fn all_queries() -> Vec<String> {
+    use crate::store::HeldState;
+
+    let corp = CorpId::parse("ww1").ok();
+    let kf = OpenKfId::parse("wk1").ok();
+    let mut queries = Vec::new();
+    for state in [None, Some(HeldState::Live), Some(HeldState::Expired)] {
+        for corp in [None, corp.clone()] {
+            for kf in [None, kf.clone()] {
+                queries.push(query(&HeldFilter { state, corp: corp.clone(), kf }).0);
+            }
+        }
+    }
+    queries
 }

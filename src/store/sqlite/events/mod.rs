@@ -22,6 +22,9 @@ use crate::store::{Events, HeldEvent, HeldFilter, Lease, Postponed, Result, Sett
 /// Held events are due no later than this after a start: an earlier process may have put them off.
 const TAKEN_OVER: Duration = Duration::from_secs(5);
 
+/// Accounts, or rows, in one step of a sweep: a callback's write waits for one step at most.
+const SWEPT_AT_ONCE: usize = 100;
+
 /// Free rows and rows whose lease ended, each from its own index.
 const DUE: &str = "
 SELECT * FROM (
@@ -153,9 +156,6 @@ impl Events for SqliteStore {
     }
 }
 
-/// Accounts, or rows, in one step of a sweep.
-const SWEPT_AT_ONCE: usize = 500;
-
 fn claim_due(db: &Connection, now: Timestamp, lease: &Lease, rows: usize) -> Result<Vec<HeldEvent>> {
     let due = select(db, DUE, params![now.as_millisecond(), limit(rows)], |row| Ok(row.get::<_, String>("id")?))?;
     let until = lease.until.as_millisecond();
@@ -165,4 +165,37 @@ fn claim_due(db: &Connection, now: Timestamp, lease: &Lease, rows: usize) -> Res
     // A row that cannot be read stays leased, so that it is reported once a lease and blocks nobody.
     let rows = due.iter().map(|id| select(db, BY_ID, [id], read_held));
     Ok(rows.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::store::sqlite::migrations::{MIGRATIONS, migrate};
+
+    fn plan(db: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let rows = statement.raw_query().mapped(|row| row.get("detail"));
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    /// Held rows may be a hundred thousand, with bodies: no statement may look at all of them.
+    #[test]
+    fn every_statement_uses_an_index() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db, MIGRATIONS).unwrap();
+        let statements = [DUE, NEXT_DUE, TAKE_LEASE, POSTPONE, REVIVE, END_LEASES, HASTEN, BY_ID];
+        for sql in statements.iter().chain(account::STATEMENTS).chain(list::STATEMENTS) {
+            for step in plan(&db, sql) {
+                // A bracketed one is a subquery, whose own steps are in the list.
+                let indexed = !step.starts_with("SCAN") || step.contains("INDEX") || step.starts_with("SCAN (");
+                assert!(indexed, "{step} in {sql}");
+            }
+        }
+        for sql in list::all_queries() {
+            let steps = plan(&db, &sql);
+            assert!(steps.iter().all(|step| !step.starts_with("SCAN")), "{steps:?} in {sql}");
+        }
+    }
 }
