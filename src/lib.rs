@@ -16,7 +16,7 @@
 //!
 //! ## Who may import whom
 //!
-//! Arrows point down; `tests/it/architecture.rs` compares the code with this table.
+//! Arrows point down; `tests/it/architecture.rs` compares the code with the exact table.
 //!
 //! | room | for | stands on |
 //! |---|---|---|
@@ -26,8 +26,8 @@
 //! | [`router`] | every route on one page, by audience | the `routes.rs` of each room, app |
 //! | [`openapi`] | the document's head, tags and doors | |
 //! | [`app`] | the only place that wires | all services |
-//! | [`admin`] | the operators' API | access_token, dispatcher, store, http |
-//! | [`manager`] | the registry of bots, and the proof behind it | access_token, dispatcher, store, wecom |
+//! | [`admin`] | the operators' API | tokens, dispatcher, store, http |
+//! | [`manager`] | the registry of bots, and the proof behind it | tokens, dispatcher, store, wecom |
 //! | [`callback`] | verify, open, hand on | dispatcher, store |
 //! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
 //! | [`access_token`] | one upstream call per token life | store, wecom |

@@ -7,14 +7,14 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use tracing::info;
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::domain::{CallbackCredential, Clock, Corp, CorpId, CorpSource, EncodingAesKey, Fingerprint, Secret};
+use crate::domain::{CallbackCredential, Clock, Corp, CorpId, CorpSource, Fingerprint};
 use crate::http::body::Fields;
 use crate::http::problem::Problem;
+use crate::store::declaration::{self, Context, Faults};
 use crate::store::{Corps, Directory, Store};
 
 /// `PUBLIC_URL`, for the callback URLs shown.
@@ -213,7 +213,12 @@ pub async fn put(
     let known = corps.corp(&id).await?;
     refuse_file(known.as_ref())?;
     let fields = fields.map_err(Problem::invalid)?;
-    let corp = Declaration { id, known, faults: Vec::new() }.read(&fields, &clock)?;
+    let mut faults = Faults::default();
+    let context = Context { prefix: "", source: CorpSource::Admin, known: known.as_ref(), now: clock.now() };
+    let corp = declaration::read_corp(id, &fields, &context, &mut faults);
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults.to_string().replace('\n', "; ")));
+    }
     directory.put_corp(&corp).await?;
     let uncovered = uncovered_bots(store.as_ref(), &corp).await?;
     info!(corp.id = %corp.id, credentials = corp.credentials.len(), uncovered_bots = ?uncovered, "a corp was declared");
@@ -303,86 +308,4 @@ fn registrations_view(id: &CorpId, public_url: &PublicUrl) -> CorpView {
         uncovered_bots: Vec::new(),
         updated_at: None,
     }
-}
-
-/// Reads a declaration, collecting every fault.
-struct Declaration {
-    id: CorpId,
-    /// What is declared now: `{id}` keeps one of its credentials.
-    known: Option<Corp>,
-    faults: Vec<String>,
-}
-
-impl Declaration {
-    fn read(mut self, fields: &Map<String, Value>, clock: &Clock) -> Result<Corp, Problem> {
-        let credentials = match fields.get("credentials") {
-            Some(Value::Array(items)) => {
-                items.iter().enumerate().filter_map(|(index, item)| self.credential(index, item)).collect()
-            }
-            Some(_) => self.fault("credentials must be a list"),
-            None => self.fault("credentials is missing: send a list, empty to open by the registrations' pairs"),
-        };
-        let wecom_proxy = match fields.get("wecomProxy") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) if is_proxy(text) => Some(Secret::new(text.as_str())),
-            Some(_) => self.fault("wecomProxy must be http://[user:password@]host:port"),
-        };
-        for unknown in fields.keys().filter(|name| !matches!(name.as_str(), "credentials" | "wecomProxy")) {
-            self.faults.push(format!("{unknown:?} is no field of a corp: credentials, wecomProxy"));
-        }
-        if !self.faults.is_empty() {
-            return Err(Problem::invalid(self.faults.join("; ")));
-        }
-        Ok(Corp { id: self.id, source: CorpSource::Admin, credentials, wecom_proxy, updated_at: clock.now() })
-    }
-
-    fn fault<T: Default>(&mut self, text: impl Into<String>) -> T {
-        self.faults.push(text.into());
-        T::default()
-    }
-
-    fn credential(&mut self, index: usize, item: &Value) -> Option<CallbackCredential> {
-        let at = format!("credentials[{index}]");
-        let Value::Object(fields) = item else { return self.fault(format!("{at} must be an object")) };
-        if let Some(id) = fields.get("id") {
-            return self.kept(&at, id);
-        }
-        let token = match fields.get("token") {
-            Some(Value::String(token)) if !token.is_empty() => Some(Secret::new(token.as_str())),
-            _ => self.fault(format!("{at}.token is missing: the Token of WeCom's callback configuration")),
-        };
-        let aes_key = match fields.get("encodingAESKey") {
-            Some(Value::String(text)) => match EncodingAesKey::parse(text) {
-                Ok(key) => Some(key),
-                Err(error) => self.fault(format!("{at}.encodingAESKey {error}")),
-            },
-            _ => self.fault(format!("{at}.encodingAESKey is missing")),
-        };
-        let receive_ids = self.receive_ids(&at, fields.get("receiveIds"));
-        let label = match fields.get("label") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(label)) => Some(label.clone()),
-            Some(_) => self.fault(format!("{at}.label must be a string")),
-        };
-        Some(CallbackCredential { receive_ids, label, ..CallbackCredential::new(token?, aes_key?) })
-    }
-
-    fn kept(&mut self, at: &str, id: &Value) -> Option<CallbackCredential> {
-        let known = self.known.iter().flat_map(|corp| &corp.credentials);
-        let kept = known.into_iter().find(|credential| Some(credential.id.as_str()) == id.as_str()).cloned();
-        if kept.is_none() {
-            return self.fault(format!("{at}.id names no credential of this corp"));
-        }
-        kept
-    }
-
-    fn receive_ids(&mut self, at: &str, value: Option<&Value>) -> Vec<String> {
-        let Some(value) = value.filter(|value| !value.is_null()) else { return Vec::new() };
-        let ids = value.as_array().and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect());
-        ids.unwrap_or_else(|| self.fault(format!("{at}.receiveIds must be a list of strings")))
-    }
-}
-
-fn is_proxy(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }

@@ -62,7 +62,8 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             Err(BodyFault::TooLarge) => return Ok(Self(Err(format!("the body is larger than {FIELDS_LIMIT} bytes")))),
             Err(BodyFault::BrokeOff) => return Ok(Self(Err("the body broke off".to_owned()))),
         };
-        if form {
+        // Many a tool says "form" and sends JSON (`curl -d` does); a form never begins with a brace.
+        if form && !bytes.trim_ascii_start().starts_with(b"{") {
             let pairs = form_urlencoded::parse(&bytes);
             return Ok(Self(Ok(pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect())));
         }

@@ -9,6 +9,7 @@
 //! update is worth; the worst case is one poke too many.
 
 pub mod corps_file;
+pub mod declaration;
 mod directory;
 mod error;
 pub mod sealed;

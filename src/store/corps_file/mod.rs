@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use parking_lot::RwLock;
 
 pub use self::overlay::DeclaredCorps;
-pub use self::parse::{Faults, parse, parse_credential};
+pub use self::parse::parse;
+use super::declaration::Faults;
 use crate::domain::{Corp, CorpId};
 
 /// Why the file's content cannot be used.

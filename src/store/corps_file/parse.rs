@@ -1,48 +1,13 @@
-//! The file's content into corps, with all faults at once: each by its path in the document and the
-//! rule it breaks, never with the value, which may be a secret in the wrong place.
+//! The content of the file: corps by their ids.
 
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::de::{MapAccess, Visitor};
-use serde_json::{Map, Value};
-use url::Url;
+use serde_json::Value;
 
-use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Secret};
-
-const NO_TEXT: &str = "must be a string";
-const NO_LIST: &str = "must be a list";
-const NO_OBJECT: &str = "must be an object";
-
-/// What is wrong with a document; one fault a line.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Faults(Vec<(String, String)>);
-
-impl Faults {
-    /// Path and rule of each fault.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(path, rule)| (path.as_str(), rule.as_str()))
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn add(&mut self, path: impl Into<String>, rule: impl Into<String>) {
-        self.0.push((path.into(), rule.into()));
-    }
-}
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (path, rule)) in self.0.iter().enumerate() {
-            let separator = if at == 0 { "" } else { "\n" };
-            let colon = if path.is_empty() { "" } else { ": " };
-            write!(f, "{separator}{path}{colon}{rule}")?;
-        }
-        Ok(())
-    }
-}
+use crate::domain::{Corp, CorpId, CorpSource};
+use crate::store::declaration::{Context, Faults, NO_OBJECT, read_corp};
 
 /// The corps of a document, by id.
 pub fn parse(content: &[u8], now: Timestamp) -> Result<Vec<Corp>, Faults> {
@@ -110,98 +75,17 @@ fn syntax_fault(error: &serde_json::Error) -> String {
 
 fn parse_corp(id: &str, value: &Value, now: Timestamp, faults: &mut Faults) -> Option<Corp> {
     let path = format!("corps.{id}");
-    let known = ["credentials", "wecomProxy", "services"];
-    let fields = object(value, &path, &known, faults)?;
-    let id = CorpId::parse(id).map_err(|rule| faults.add(&path, format!("a corp id {rule}"))).ok();
-    let credentials = parse_credentials(fields, &path, faults);
-    let wecom_proxy = optional_text(fields, &path, "wecomProxy", faults).and_then(|text| {
-        let valid = is_proxy(text);
-        if !valid {
-            faults.add(format!("{path}.wecomProxy"), "must be http(s)://[user:password@]host[:port]");
-        }
-        valid.then(|| Secret::new(text))
-    });
-    if fields.get("services").is_some_and(|services| !services.is_object()) {
-        faults.add(format!("{path}.services"), NO_OBJECT);
-    }
-    Some(Corp { id: id?, source: CorpSource::File, credentials, wecom_proxy, updated_at: now })
-}
-
-fn parse_credentials(fields: &Map<String, Value>, path: &str, faults: &mut Faults) -> Vec<CallbackCredential> {
-    let path = format!("{path}.credentials");
-    let Some(value) = fields.get("credentials") else { return Vec::new() };
-    let Some(list) = value.as_array() else {
-        faults.add(path, NO_LIST);
-        return Vec::new();
-    };
-    let parsed = list.iter().enumerate();
-    parsed.filter_map(|(at, credential)| parse_credential(credential, &format!("{path}[{at}]"), faults)).collect()
-}
-
-/// One credential in its wire shape `{token, encodingAESKey, receiveIds?, label?}`.
-pub fn parse_credential(value: &Value, path: &str, faults: &mut Faults) -> Option<CallbackCredential> {
-    let fields = object(value, path, &["token", "encodingAESKey", "receiveIds", "label"], faults)?;
-    let token = required_text(fields, path, "token", faults);
-    if token.is_some_and(str::is_empty) {
-        faults.add(format!("{path}.token"), "must not be empty");
-    }
-    let key = required_text(fields, path, "encodingAESKey", faults);
-    let key = key
-        .map(EncodingAesKey::parse)
-        .and_then(|parsed| parsed.map_err(|rule| faults.add(format!("{path}.encodingAESKey"), rule.to_string())).ok());
-    let receive_ids = receive_ids(fields, path, faults);
-    let label = optional_text(fields, path, "label", faults).map(str::to_owned);
-    Some(CallbackCredential { receive_ids, label, ..CallbackCredential::new(Secret::new(token?), key?) })
-}
-
-fn receive_ids(fields: &Map<String, Value>, path: &str, faults: &mut Faults) -> Vec<String> {
-    let path = format!("{path}.receiveIds");
-    let list = match fields.get("receiveIds") {
-        None => return Vec::new(),
-        Some(Value::Array(list)) => list,
-        Some(_) => {
-            faults.add(path, NO_LIST);
-            return Vec::new();
-        }
-    };
-    let mut text = |(at, value): (usize, &Value)| {
-        let text = value.as_str();
-        if text.is_none() {
-            faults.add(format!("{path}[{at}]"), NO_TEXT);
-        }
-        text.map(str::to_owned)
-    };
-    list.iter().enumerate().filter_map(&mut text).collect()
-}
-
-fn object<'a>(value: &'a Value, path: &str, known: &[&str], faults: &mut Faults) -> Option<&'a Map<String, Value>> {
+    let parsed = CorpId::parse(id).map_err(|rule| faults.add(&path, format!("a corp id {rule}"))).ok();
     let Some(fields) = value.as_object() else {
         faults.add(path, NO_OBJECT);
         return None;
     };
-    for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-        faults.add(format!("{path}.{name}"), format!("is unknown; known are {}", known.join(", ")));
-    }
-    Some(fields)
-}
-
-fn required_text<'a>(fields: &'a Map<String, Value>, path: &str, name: &str, faults: &mut Faults) -> Option<&'a str> {
-    if !fields.contains_key(name) {
-        faults.add(format!("{path}.{name}"), "is missing");
-    }
-    optional_text(fields, path, name, faults)
-}
-
-fn optional_text<'a>(fields: &'a Map<String, Value>, path: &str, name: &str, faults: &mut Faults) -> Option<&'a str> {
-    let value = fields.get(name)?;
-    if !value.is_string() {
-        faults.add(format!("{path}.{name}"), NO_TEXT);
-    }
-    value.as_str()
-}
-
-fn is_proxy(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    let prefix = format!("{path}.");
+    let context = Context { prefix: &prefix, source: CorpSource::File, known: None, now };
+    // Read all the same where the id is wrong, to find the other faults.
+    let stand_in = parsed.clone().or_else(|| CorpId::parse("unnamed").ok())?;
+    let corp = read_corp(stand_in, fields, &context, faults);
+    parsed.map(|_| corp)
 }
 
 #[cfg(test)]
@@ -210,6 +94,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::Secret;
 
     const KEY: &str = "6qkdMrq68nTKduznJYO1A37W2oEgpkMUvkttRToqhUt";
 

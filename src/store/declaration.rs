@@ -1,0 +1,172 @@
+//! The declaration of a corp, as `CORPS_FILE` and the admin API write it. All faults are collected:
+//! each by its path and the rule it breaks, never with the value, which may be a secret in the wrong
+//! place.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Secret};
+
+pub(super) const NO_TEXT: &str = "must be a string";
+pub(super) const NO_LIST: &str = "must be a list";
+pub(super) const NO_OBJECT: &str = "must be an object";
+
+/// What is wrong with a document; one fault a line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults(Vec<(String, String)>);
+
+impl Faults {
+    /// Path and rule of each fault.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(path, rule)| (path.as_str(), rule.as_str()))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn add(&mut self, path: impl Into<String>, rule: impl Into<String>) {
+        self.0.push((path.into(), rule.into()));
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (path, rule)) in self.0.iter().enumerate() {
+            let separator = if at == 0 { "" } else { "\n" };
+            let colon = if path.is_empty() { "" } else { ": " };
+            write!(f, "{separator}{path}{colon}{rule}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a declaration stands, and what it may refer to.
+#[derive(Debug)]
+pub struct Context<'c> {
+    /// Before the names of fields in faults: `corps.ww1.`, or nothing.
+    pub prefix: &'c str,
+    pub source: CorpSource,
+    /// What is declared now: `{"id"}` keeps one of its credentials.
+    pub known: Option<&'c Corp>,
+    pub now: Timestamp,
+}
+
+/// Reads `{"credentials": […], "wecomProxy"?, "services"?}`.
+pub fn read_corp(id: CorpId, fields: &Map<String, Value>, context: &Context<'_>, faults: &mut Faults) -> Corp {
+    let prefix = context.prefix;
+    refuse_unknown(fields, prefix, &["credentials", "wecomProxy", "services"], faults);
+    let credentials = read_credentials(fields, context, faults);
+    let wecom_proxy = optional_text(fields, prefix, "wecomProxy", faults).and_then(|text| {
+        let valid = is_proxy(text);
+        if !valid {
+            faults.add(format!("{prefix}wecomProxy"), "must be http(s)://[user:password@]host[:port]");
+        }
+        valid.then(|| Secret::new(text))
+    });
+    if fields.get("services").is_some_and(|services| !services.is_object()) {
+        faults.add(format!("{prefix}services"), NO_OBJECT);
+    }
+    Corp { id, source: context.source, credentials, wecom_proxy, updated_at: context.now }
+}
+
+fn read_credentials(
+    fields: &Map<String, Value>,
+    context: &Context<'_>,
+    faults: &mut Faults,
+) -> Vec<CallbackCredential> {
+    let path = format!("{}credentials", context.prefix);
+    let Some(value) = fields.get("credentials") else { return Vec::new() };
+    let Some(list) = value.as_array() else {
+        faults.add(path, NO_LIST);
+        return Vec::new();
+    };
+    let read = |(at, value): (usize, &Value)| {
+        let prefix = format!("{path}[{at}]");
+        let Some(fields) = value.as_object() else {
+            faults.add(prefix, NO_OBJECT);
+            return None;
+        };
+        match fields.get("id") {
+            Some(id) => kept(id, &prefix, context.known, faults),
+            None => read_credential(fields, &format!("{prefix}."), faults),
+        }
+    };
+    list.iter().enumerate().filter_map(read).collect()
+}
+
+fn kept(id: &Value, path: &str, known: Option<&Corp>, faults: &mut Faults) -> Option<CallbackCredential> {
+    let mut credentials = known.into_iter().flat_map(|corp| &corp.credentials);
+    let found = credentials.find(|credential| Some(credential.id.as_str()) == id.as_str()).cloned();
+    if found.is_none() {
+        faults.add(format!("{path}.id"), "names no credential that this corp has");
+    }
+    found
+}
+
+/// `{token, encodingAESKey, receiveIds?, label?}`
+fn read_credential(fields: &Map<String, Value>, prefix: &str, faults: &mut Faults) -> Option<CallbackCredential> {
+    refuse_unknown(fields, prefix, &["token", "encodingAESKey", "receiveIds", "label"], faults);
+    let token = required_text(fields, prefix, "token", faults);
+    if token.is_some_and(str::is_empty) {
+        faults.add(format!("{prefix}token"), "must not be empty");
+    }
+    let key = required_text(fields, prefix, "encodingAESKey", faults);
+    let key = key
+        .map(EncodingAesKey::parse)
+        .and_then(|parsed| parsed.map_err(|rule| faults.add(format!("{prefix}encodingAESKey"), rule.to_string())).ok());
+    let receive_ids = receive_ids(fields, prefix, faults);
+    let label = optional_text(fields, prefix, "label", faults).map(str::to_owned);
+    Some(CallbackCredential { receive_ids, label, ..CallbackCredential::new(Secret::new(token?), key?) })
+}
+
+fn receive_ids(fields: &Map<String, Value>, prefix: &str, faults: &mut Faults) -> Vec<String> {
+    let path = format!("{prefix}receiveIds");
+    let list = match fields.get("receiveIds") {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Array(list)) => list,
+        Some(_) => {
+            faults.add(path, NO_LIST);
+            return Vec::new();
+        }
+    };
+    let mut text = |(at, value): (usize, &Value)| {
+        let text = value.as_str();
+        if text.is_none() {
+            faults.add(format!("{path}[{at}]"), NO_TEXT);
+        }
+        text.map(str::to_owned)
+    };
+    list.iter().enumerate().filter_map(&mut text).collect()
+}
+
+/// A name that is no plain word is not repeated: it may be a secret in the wrong place.
+fn refuse_unknown(fields: &Map<String, Value>, prefix: &str, known: &[&str], faults: &mut Faults) {
+    let rule = || format!("is unknown; known are {}", known.join(", "));
+    for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
+        let plain = name.len() <= 24 && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+        faults.add(format!("{prefix}{}", if plain { name } else { "(a field)" }), rule());
+    }
+}
+
+fn required_text<'a>(fields: &'a Map<String, Value>, prefix: &str, name: &str, faults: &mut Faults) -> Option<&'a str> {
+    if !fields.contains_key(name) {
+        faults.add(format!("{prefix}{name}"), "is missing");
+    }
+    optional_text(fields, prefix, name, faults)
+}
+
+fn optional_text<'a>(fields: &'a Map<String, Value>, prefix: &str, name: &str, faults: &mut Faults) -> Option<&'a str> {
+    let value = fields.get(name).filter(|value| !value.is_null())?;
+    if !value.is_string() {
+        faults.add(format!("{prefix}{name}"), NO_TEXT);
+    }
+    value.as_str()
+}
+
+fn is_proxy(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
