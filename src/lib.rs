@@ -3,4 +3,5 @@ pub mod callback;
 pub mod domain;
 pub mod egress;
 pub mod lifecycle;
+pub mod simulator;
 pub mod store;
