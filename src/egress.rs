@@ -55,6 +55,18 @@ impl DenyList {
     }
 }
 
+impl DenyList {
+    /// The denied address that the URL leads to as things stand: literal, or resolved within a
+    /// second. What a name resolves to may change, so each call checks again.
+    pub async fn first_denied(&self, url: &Url) -> Option<IpAddr> {
+        let Some(Host::Domain(name)) = url.host() else { return self.denies_literal(url) };
+        let found = tokio::time::timeout(Duration::from_secs(1), tokio::net::lookup_host((name, 0))).await;
+        let addresses: Vec<IpAddr> = found.ok()?.ok()?.map(|address| address.ip()).collect();
+        let all_denied = addresses.iter().all(|&address| self.denies(address));
+        addresses.first().copied().filter(|_| all_denied)
+    }
+}
+
 /// The IPv4 address that an IPv6 address stands for, if it is one of the translated kinds.
 fn embedded_v4(v6: Ipv6Addr) -> Option<IpAddr> {
     let octets = v6.octets();

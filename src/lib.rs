@@ -1,7 +1,96 @@
-//! (the architecture page comes with the last room)
+//! # wxkf-gateway: the architecture page
+//!
+//! The manager gateway between WeCom customer service (微信客服, WXKF) and its bots. A company's
+//! WeCom app has one callback URL and one access token, but many bots need both.
+//!
+//! ```text
+//!  WeCom ──► callback ──► dispatcher ──► bots            WeCom ◄── access_token ◄── bots
+//!               │ keys        │ registry, held events      ▲          │ one call per token life
+//!               └─ directory ─┴──► store (SQLite)          └─ manager (proof of a registration)
+//! ```
+//!
+//! ## Three seams, each an `Arc<dyn Trait>`
+//!
+//! The [`store`] (durable rows), the token cache ([`access_token::TokenCache`]) and the outside world
+//! (WeCom and bots over HTTP, the [`domain::Clock`]). Everything else is plain code.
+//!
+//! ## Who may import whom
+//!
+//! Arrows point down; `tests/it/architecture.rs` compares the code with this table.
+//!
+//! | room | for | stands on |
+//! |---|---|---|
+//! | [`cli`] | one file a command | everything |
+//! | [`simulator`] | a fake WeCom, a fake bot, a customer | callback's crypto, egress |
+//! | [`server`] | listeners: limits, drain | lifecycle |
+//! | [`router`] | every route on one page, by audience | the `routes.rs` of each room, app |
+//! | [`openapi`] | the document's head, tags and doors | |
+//! | [`app`] | the only place that wires | all services |
+//! | [`admin`] | the operators' API | access_token, dispatcher, store, http |
+//! | [`manager`] | the registry of bots, and the proof behind it | access_token, dispatcher, store, wecom |
+//! | [`callback`] | verify, open, hand on | dispatcher, store |
+//! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
+//! | [`access_token`] | one upstream call per token life | store, wecom |
+//! | [`http`] | what all routes share: doors, bodies, problems, health | store, telemetry |
+//! | [`telemetry`] | logs, metrics | config |
+//! | [`config`] | every setting, once | egress |
+//! | [`wecom`] | the only code that talks to WeCom | egress |
+//! | [`store`] | traits, near caches, SQLite, secrets at rest, `CORPS_FILE` | |
+//! | [`egress`] | which addresses may be called; the one HTTP client builder | |
+//! | [`lifecycle`] | stop, drain, abort; the tracker of every task | |
+//! | [`domain`] | values of the problem, no I/O | |
+//!
+//! Services never name axum: status codes stand in `routes.rs` files, [`admin`] and [`http`]. Only
+//! [`app`] builds anything; services take values, not [`config::Config`].
+//!
+//! ## A callback's way
+//!
+//! 1. [`router`] → `callback::routes::receive`: the corp's keys from [`store::Directory`] (near, bounded),
+//!    the query checked, the body read up to its limit.
+//! 2. [`callback::Callbacks::receive`]: outer XML, signature, AES, receive id, inner XML. Genuine
+//!    callbacks that are no `kf_msg_or_event` end here, acknowledged.
+//! 3. [`dispatcher::Dispatcher::submit`]: into the *lane* of its account. The lane is state with rules
+//!    (`lane.rs`) moved by a task (`runner.rs`) that the handler only waits for, because WeCom hangs up
+//!    after 5 s and a handler dies with its caller. One attempt is in flight; one place waits, for the
+//!    newest.
+//! 4. The bot answers 2xx: everybody whose event is not newer than the one sent is answered, and no
+//!    row was ever written. Otherwise, after a second or when the bot is away, the newest event is
+//!    inserted, durable, and everybody is answered. `worker.rs` claims what is due later; `presence.rs`
+//!    probes bots that are away.
+//!
+//! ## A token's way
+//!
+//! 1. [`access_token::AccessTokens::lease`]: the in-process cache; most reads end here.
+//! 2. A remembered refusal answers; else one *flight* per app asks WeCom, and everybody waits for it.
+//! 3. The token is kept in the store with its absolute expiry, so that a restart hands out what
+//!    remains of it. `renewal.rs` renews what is in use before it expires.
+//!
+//! ## Where the house differs from the first plan
+//!
+//! - [`store::Directory`] stands between services and store: the hot path asks two questions (which
+//!   keys, which bot), and a near cache belongs to one place that also takes the changes.
+//! - [`admin`] is a room of its own: its resources are the operators' view, not the services'.
+//! - [`app::App`] is data; [`router`] makes listeners' routers from it, so that no arrow points up.
+
+// The binary's allocator; named here, because the lint on unused dependencies looks at the library.
+use mimalloc as _;
+
+pub mod access_token;
+pub mod admin;
+pub mod app;
 pub mod callback;
+pub mod cli;
+pub mod config;
+pub mod dispatcher;
 pub mod domain;
 pub mod egress;
+pub mod http;
 pub mod lifecycle;
+pub mod manager;
+pub mod openapi;
+pub mod router;
+pub mod server;
 pub mod simulator;
 pub mod store;
+pub mod telemetry;
+pub mod wecom;

@@ -1,2 +1,211 @@
-//! WeCom's callbacks.
+//! WeCom's callbacks: verified and opened here, brought on by the dispatcher.
+//!
+//! Whatever is genuine is acknowledged, understood or not: WeCom repeats what is not, and there is
+//! nobody to mend it. What is refused is told its class of fault only; the log has the rest.
+
+pub mod credentials;
 pub mod crypto;
+pub mod envelope;
+pub mod query;
+pub mod routes;
+pub mod xml;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info, warn};
+
+use crate::dispatcher::{Dispatcher, Receipt};
+use crate::domain::{
+    Account, CallbackCredential, Clock, CorpId, Digest, EventId, KfEvent, OpenKfId, Order, Payload, RawCallback, Trust,
+};
+use crate::store::{CorpKeys, Directory};
+
+use credentials::OpenFault;
+use envelope::{Envelope, EnvelopeFault, Message};
+use query::{QueryFault, SignedQuery};
+
+/// A verification is answered within a second, so the store gets half of it.
+const LOOK_UP_LIMIT: Duration = Duration::from_millis(500);
+/// From a body's last byte to the answer (WeCom hangs up after 5 s).
+const ANSWER_WITHIN: Duration = Duration::from_millis(4_300);
+
+/// Why a callback was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("unknown corp")]
+    UnknownCorp,
+    #[error("the store is unavailable")]
+    StoreUnavailable,
+    #[error(transparent)]
+    Query(#[from] QueryFault),
+    #[error("the body is too large")]
+    TooLarge,
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeFault),
+    #[error(transparent)]
+    Open(#[from] OpenFault),
+    #[error("neither delivered nor stored")]
+    NotTaken,
+}
+
+/// A corp that is known, with what opens its callbacks.
+#[derive(Debug)]
+pub struct KnownCorp {
+    id: CorpId,
+    keys: Arc<CorpKeys>,
+}
+
+/// An event that another gateway decrypted.
+#[derive(Debug)]
+pub struct DecryptedEvent {
+    pub open_kf_id: OpenKfId,
+    pub token: Option<String>,
+    /// Further fields, passed on unchanged.
+    pub extra: Map<String, Value>,
+    /// Whether the sender proved who it is.
+    pub trust: Trust,
+}
+
+/// Receives callbacks.
+#[derive(Debug)]
+pub struct Callbacks {
+    directory: Arc<Directory>,
+    dispatcher: Dispatcher,
+    clock: Clock,
+}
+
+impl Callbacks {
+    pub fn new(directory: Arc<Directory>, dispatcher: Dispatcher, clock: Clock) -> Self {
+        Self { directory, dispatcher, clock }
+    }
+
+    /// The corp of the callback's path.
+    pub async fn corp(&self, id: &str) -> Result<KnownCorp, Refusal> {
+        let id = CorpId::parse(id).map_err(|_| Refusal::UnknownCorp)?;
+        match timeout(LOOK_UP_LIMIT, self.directory.keys(&id)).await {
+            Ok(Ok(Some(keys))) => Ok(KnownCorp { id, keys }),
+            Ok(Ok(None)) => Err(Refusal::UnknownCorp),
+            Ok(Err(error)) => {
+                warn!(corp.id = %id, error = %error, "cannot look a corp up");
+                Err(Refusal::StoreUnavailable)
+            }
+            Err(_) => Err(Refusal::StoreUnavailable),
+        }
+    }
+
+    /// URL verification: what WeCom wants back is the decrypted text, to the byte.
+    pub fn verify(&self, corp: &KnownCorp, raw_query: &str) -> Result<Bytes, Refusal> {
+        let query = SignedQuery::parse(raw_query)?;
+        let (opened, credential) = credentials::open(&corp.keys, &corp.id, &query, &query.echostr()?)?;
+        info!(corp.id = %corp.id, credential.id = %credential.id, "WeCom verified the callback URL");
+        Ok(opened.message)
+    }
+
+    /// A message: returns once it is delivered or stored, or is none of ours to deliver.
+    pub async fn receive(&self, corp: &KnownCorp, raw_query: &str, body: Bytes) -> Result<(), Refusal> {
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        let query = SignedQuery::parse(raw_query)?;
+        let envelope = Envelope::parse(&body)?;
+        let (opened, credential) = credentials::open(&corp.keys, &corp.id, &query, &envelope.encrypted)?;
+        let Ok(message) = Message::parse(&opened.message) else {
+            warn!(corp.id = %corp.id, "acknowledged a genuine callback that holds no XML, or a DTD");
+            return Ok(());
+        };
+        if !message.is_kf_news() {
+            debug!(corp.id = %corp.id, kind = message.kind.as_deref().unwrap_or_default(), "acknowledged; no bot takes it");
+            return Ok(());
+        }
+        let readable = envelope.readable_by_bots && message.readable_by_bots(corp.id.as_str());
+        let raw = readable.then(|| raw(raw_query, body.clone(), credential));
+        let event = Arrived {
+            corp: &corp.id,
+            arrival: self.clock.now(),
+            create_time: message.create_time,
+            trust: Trust::Signed,
+            digest: Digest::of(&opened.message),
+            token: message.token.as_deref(),
+        };
+        let Some(open_kf_id) = message.open_kf_id.as_deref() else {
+            return self.submit_to_all(&event, deadline).await;
+        };
+        match OpenKfId::parse(open_kf_id) {
+            Ok(kf) => self.submit(event.to(kf, Map::new(), raw), deadline).await,
+            Err(error) => {
+                warn!(corp.id = %corp.id, error = %error, "acknowledged an event whose OpenKfId can be no bot's");
+                Ok(())
+            }
+        }
+    }
+
+    /// An event that another gateway decrypted takes the same way.
+    pub async fn receive_decrypted(&self, corp: &KnownCorp, event: DecryptedEvent) -> Result<(), Refusal> {
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        let identity = format!("{}\n{}", event.open_kf_id, event.token.as_deref().unwrap_or_default());
+        let arrived = Arrived {
+            corp: &corp.id,
+            arrival: self.clock.now(),
+            create_time: None,
+            trust: event.trust,
+            digest: Digest::of(identity.as_bytes()),
+            token: event.token.as_deref(),
+        };
+        self.submit(arrived.to(event.open_kf_id, event.extra, None), deadline).await
+    }
+
+    async fn submit(&self, event: KfEvent, deadline: Instant) -> Result<(), Refusal> {
+        match self.dispatcher.submit(event, deadline).await {
+            Receipt::Delivered | Receipt::Stored => Ok(()),
+            Receipt::Unavailable => Err(Refusal::NotTaken),
+        }
+    }
+
+    /// An event that names no account (old documents and real logs have such) goes to each online
+    /// bot of the corp, decrypted, because a bot dies on the raw form without an `OpenKfId`.
+    async fn submit_to_all(&self, event: &Arrived<'_>, deadline: Instant) -> Result<(), Refusal> {
+        let bots = match timeout(LOOK_UP_LIMIT, self.directory.online_bots(event.corp)).await {
+            Ok(Ok(bots)) => bots,
+            Ok(Err(_)) | Err(_) => return Err(Refusal::StoreUnavailable),
+        };
+        let submits = bots.into_iter().map(|bot| self.submit(event.to(bot.kf_id, Map::new(), None), deadline));
+        futures::future::join_all(submits).await.into_iter().collect()
+    }
+}
+
+fn raw(query: &str, body: Bytes, credential: &CallbackCredential) -> RawCallback {
+    RawCallback { query: query.into(), body, credential: credential.pair() }
+}
+
+/// What is known of an event before it is known for whom it is.
+struct Arrived<'a> {
+    corp: &'a CorpId,
+    arrival: Timestamp,
+    create_time: Option<i64>,
+    trust: Trust,
+    digest: Digest,
+    token: Option<&'a str>,
+}
+
+impl Arrived<'_> {
+    fn to(&self, kf: OpenKfId, extra: Map<String, Value>, raw: Option<RawCallback>) -> KfEvent {
+        KfEvent {
+            id: EventId::new(self.arrival),
+            account: Account { corp: self.corp.clone(), kf },
+            order: Order::new(self.create_time, self.arrival),
+            trust: self.trust,
+            digest: self.digest,
+            born_at: KfEvent::born(self.create_time, self.arrival),
+            payload: Payload { sync_token: self.token.map(Into::into), extra, raw },
+        }
+    }
+}
+
+/// Says what the metrics of this module mean.
+pub fn describe_metrics() {
+    metrics::describe_counter!("wxkf_callbacks_total", "Genuine callbacks, by kind and result");
+    metrics::describe_counter!("wxkf_callbacks_refused_total", "Callbacks that were refused, by kind and status");
+}

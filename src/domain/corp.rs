@@ -95,6 +95,11 @@ impl CallbackCredential {
         Fingerprint::of(&[b"callback", token.expose().as_bytes(), aes_key.text().expose().as_bytes()])
     }
 
+    /// The id of this credential's pair.
+    pub fn pair(&self) -> Fingerprint {
+        Self::pair_id(&self.token, &self.aes_key)
+    }
+
     pub fn new(token: Secret, aes_key: EncodingAesKey) -> Self {
         let id = Self::pair_id(&token, &aes_key);
         Self { id, token, aes_key, receive_ids: Vec::new(), label: None }

@@ -56,7 +56,12 @@ impl Fingerprint {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        let hex: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let mut hex = String::with_capacity(16);
+        for byte in hash.finalize().iter().take(8) {
+            for digit in [byte >> 4, byte & 15] {
+                hex.extend(char::from_digit(digit.into(), 16));
+            }
+        }
         Self(hex.into())
     }
 
@@ -73,5 +78,26 @@ impl Fingerprint {
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_the_start_of_a_sha256() {
+        // sha256 of eight bytes of length 3 and "abc"
+        let mut whole = Sha256::new();
+        whole.update([0, 0, 0, 0, 0, 0, 0, 3]);
+        whole.update(b"abc");
+        let start: String = whole.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(Secret::new("abc").fingerprint().as_str(), start);
+        assert_ne!(Fingerprint::of(&[b"ab", b"c"]), Fingerprint::of(&[b"a", b"bc"]));
+    }
+
+    #[test]
+    fn a_secret_prints_as_stars() {
+        assert_eq!(format!("{:?}", Some(Secret::new("hidden"))), "Some(***)");
     }
 }

@@ -1,14 +1,23 @@
 //! What must outlive the process, as traits: each method says what happens on conflict, absence and
 //! expiry, and every back end passes the same conformance suite (`tests/it/store/`).
 //!
+//! Times are kept in whole milliseconds, as [`Clock`](crate::domain::Clock) gives them. Lists leave a
+//! damaged row out and log it, so that it hides no other; asking for that row alone fails.
+//!
 //! The one decision a reader would question: held events are *inserted and deleted, never
 //! overwritten*. Two writers can then never put an old event over a new one, whatever a back end's
 //! update is worth; the worst case is one poke too many.
 
+pub mod corps_file;
+mod directory;
 mod error;
+pub mod sealed;
+pub mod sqlite;
 
+pub use directory::{CorpKeys, Directory, SHARED_FRESHNESS, Sharing};
 pub use error::{Result, StoreError};
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,7 +29,7 @@ use crate::domain::{
 
 /// Everything durable, behind one handle. `Arc<dyn Store>` upcasts to each of its parts.
 #[async_trait]
-pub trait Store: Corps + Puppets + Events + Tokens + std::fmt::Debug {
+pub trait Store: Corps + Puppets + Events + Tokens {
     /// Reads something small; fails when the back end cannot serve.
     async fn check(&self) -> Result<()>;
 
@@ -30,14 +39,15 @@ pub trait Store: Corps + Puppets + Events + Tokens + std::fmt::Debug {
 
 /// Corps that an operator declared by the admin API.
 #[async_trait]
-pub trait Corps: Send + Sync {
+pub trait Corps: Debug + Send + Sync {
     /// The declared corp; `None` when nobody declared it.
     async fn corp(&self, id: &CorpId) -> Result<Option<Corp>>;
 
     /// All declared corps, by id.
     async fn corps(&self) -> Result<Vec<Corp>>;
 
-    /// Declares the corp, or replaces its declaration as a whole. Durable when it returns.
+    /// Declares the corp, or replaces its declaration as a whole. Durable when it returns. Refused as
+    /// [`StoreError::ReadOnly`] when `CORPS_FILE` declares it, as is its deletion.
     async fn put_corp(&self, corp: &Corp) -> Result<()>;
 
     /// False when there was nothing to delete.
@@ -46,7 +56,7 @@ pub trait Corps: Send + Sync {
 
 /// Registered bots. A kf id has one registration in all, under one corp.
 #[async_trait]
-pub trait Puppets: Send + Sync {
+pub trait Puppets: Debug + Send + Sync {
     /// The registration of the account, online or not.
     async fn puppet(&self, kf: &OpenKfId) -> Result<Option<Puppet>>;
 
@@ -137,9 +147,10 @@ pub struct HeldFilter {
 
 /// Undelivered events.
 #[async_trait]
-pub trait Events: Send + Sync {
+pub trait Events: Debug + Send + Sync {
     /// Inserts the row. Durable (on disk, or on a majority) when it returns: an acknowledgement
-    /// depends on it. A row with the same id stays as it is.
+    /// depends on it. A row with the same id stays as it is. Live rows of the account that it settles
+    /// may go with it, or be left to [`Events::sweep`]; never before it is durable.
     async fn hold(&self, held: &HeldEvent) -> Result<()>;
 
     /// Deletes the rows of the account, live and expired, that the delivery settled; returns how many.
@@ -156,14 +167,15 @@ pub trait Events: Send + Sync {
     async fn newest(&self, account: &Account) -> Result<Option<HeldEvent>>;
 
     /// After a failed attempt: sets the three fields and drops the lease, unless another owner holds
-    /// it now. False when the row is gone or not ours.
+    /// it now (no lease at all is nobody's objection). False when the row is gone, expired or not ours.
     async fn postpone(&self, id: &EventId, owner: &str, postponed: &Postponed) -> Result<bool>;
 
     /// Makes the account's live rows due at `at` and drops their leases: its bot is back.
     async fn wake(&self, account: &Account, at: Timestamp) -> Result<()>;
 
-    /// Gives the live row up, as of `at`; older rows of the account that it stands for are deleted,
-    /// so that at most one expired event an account is left. False when the row is gone.
+    /// Gives the live row up, as of `at`, and drops its lease; rows of the account that it settles are
+    /// deleted, live and expired. When another expired row is left, the newest of the two stays (as
+    /// [`Events::newest`] chooses). False when the row is gone or expired already.
     async fn expire(&self, id: &EventId, at: Timestamp) -> Result<bool>;
 
     /// One row by its id.
@@ -172,14 +184,15 @@ pub trait Events: Send + Sync {
     /// Rows in the order of their ids, after `after`, at most `limit`.
     async fn list_held(&self, filter: &HeldFilter, after: Option<&EventId>, limit: usize) -> Result<Vec<HeldEvent>>;
 
-    /// The operator's wish: the row is live again, due at `at`, expires at `expires_at`. False when
-    /// it is gone.
+    /// The operator's wish: the row, expired or live, is live, due at `at`, expires at `expires_at`, and
+    /// free of any lease. False when it is gone.
     async fn revive(&self, id: &EventId, at: Timestamp, expires_at: Timestamp) -> Result<bool>;
 
     /// Deletes the row. False when it was gone.
     async fn delete_held(&self, id: &EventId) -> Result<bool>;
 
-    /// Deletes live rows that a newer live row of their account settles, and expired rows older than
+    /// Deletes live rows that a newer live row of their account settles (of two that settle each other,
+    /// the one with the later id stays), and expired rows older than
     /// `expired_before` (by `due_at`, which is when they expired). Returns how many.
     async fn sweep(&self, expired_before: Timestamp) -> Result<u64>;
 
@@ -204,13 +217,14 @@ pub struct StoredToken {
 /// Cached access tokens, for the in-process cache. Expired ones stay: they say which pair of corp
 /// and secret was good once.
 #[async_trait]
-pub trait Tokens: Send + Sync {
+pub trait Tokens: Debug + Send + Sync {
     async fn token(&self, app: &AppKey) -> Result<Option<StoredToken>>;
 
     /// All tokens, by corp and fingerprint.
     async fn tokens(&self) -> Result<Vec<StoredToken>>;
 
-    /// Inserts or replaces, unless a token fetched later is there: then that one stays.
+    /// Inserts or replaces, unless a token fetched later is there: then that one stays. A power cut may
+    /// undo it: that costs one upstream call.
     async fn put_token(&self, token: &StoredToken) -> Result<()>;
 }
 

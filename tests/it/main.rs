@@ -1,1 +1,8 @@
-fn main() {}
+//! Everything that needs more than one module, as one test binary, which links once: the
+//! architecture, the vectors, the stores' conformance, and the real binary from outside.
+#![cfg(test)]
+
+mod architecture;
+mod cli;
+mod store;
+mod vectors;

@@ -202,9 +202,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::simulator::bot::testing::{Manager, bot};
+    use crate::simulator::bot::testkit::{Manager, bot};
     use crate::simulator::bot::{Bot, BotOptions};
-    use crate::simulator::wecom::testing::{AES_KEY, TOKEN, http, wecom};
+    use crate::simulator::wecom::testkit::{AES_KEY, TOKEN, http, wecom};
     use crate::simulator::wecom::{Credential, EventFields, SignedCallback, WecomOptions, inner_xml, signed_callback};
 
     const EVENT: &str = "kf_msg_or_event";

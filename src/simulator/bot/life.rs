@@ -132,8 +132,8 @@ pub(super) async fn stop(shared: &Shared) {
 mod tests {
     use super::*;
     use crate::simulator::bot::Answer;
-    use crate::simulator::bot::testing::{Manager, bot};
-    use crate::simulator::wecom::testing::{http, wecom};
+    use crate::simulator::bot::testkit::{Manager, bot};
+    use crate::simulator::wecom::testkit::{http, wecom};
     use crate::simulator::wecom::{Wecom, WecomOptions};
 
     const SOON: Duration = Duration::from_secs(10);

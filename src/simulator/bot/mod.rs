@@ -8,7 +8,7 @@ mod client;
 mod dispatch;
 mod life;
 #[cfg(test)]
-mod testing;
+mod testkit;
 mod work;
 mod xml;
 

@@ -259,7 +259,7 @@ mod tests {
 
     use super::*;
     use crate::simulator::port::{KillOnDrop, Port};
-    use crate::simulator::wecom::testing::{AES_KEY, TOKEN, hasty, wecom};
+    use crate::simulator::wecom::testkit::{AES_KEY, TOKEN, hasty, wecom};
     use crate::simulator::wecom::{EventFields, When, inner_xml};
 
     /// A callback URL that answers as told and keeps what it gets.

@@ -13,7 +13,7 @@ mod faults;
 mod handle;
 mod setup;
 #[cfg(test)]
-pub(super) mod testing;
+pub(super) mod testkit;
 mod world;
 
 use std::fmt;

@@ -42,7 +42,7 @@ mod tests {
     use serde_json::json;
 
     use crate::simulator::wecom::WecomOptions;
-    use crate::simulator::wecom::testing::wecom;
+    use crate::simulator::wecom::testkit::wecom;
 
     #[tokio::test]
     async fn lists_in_pages_with_the_privilege() {

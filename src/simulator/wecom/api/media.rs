@@ -85,7 +85,7 @@ fn byte_range(range: &str, total: usize) -> Option<(usize, usize)> {
 mod tests {
     use super::*;
     use crate::simulator::wecom::WecomOptions;
-    use crate::simulator::wecom::testing::{http, wecom};
+    use crate::simulator::wecom::testkit::{http, wecom};
 
     #[test]
     fn reads_ranges() {

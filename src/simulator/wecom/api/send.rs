@@ -83,7 +83,7 @@ fn content(request: &Map<String, Value>) -> Result<String, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::wecom::testing::wecom;
+    use crate::simulator::wecom::testkit::wecom;
     use crate::simulator::wecom::{Wecom, WecomOptions};
 
     async fn send(wecom: &Wecom, text: &str) -> Value {

@@ -68,7 +68,7 @@ mod tests {
     use serde_json::json;
 
     use crate::simulator::wecom::WecomOptions;
-    use crate::simulator::wecom::testing::wecom;
+    use crate::simulator::wecom::testkit::wecom;
 
     #[tokio::test]
     async fn moves_forward_only() {

@@ -85,7 +85,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::simulator::wecom::testing::wecom;
+    use crate::simulator::wecom::testkit::wecom;
     use crate::simulator::wecom::{Api, Fault, Wecom, WecomOptions};
 
     async fn sync(wecom: &Wecom, cursor: &str, token: &str) -> Value {

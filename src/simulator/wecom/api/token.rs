@@ -95,7 +95,7 @@ pub(super) fn count(world: &mut World, call: &Call) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::wecom::testing::wecom;
+    use crate::simulator::wecom::testkit::wecom;
     use crate::simulator::wecom::{Api, Fault, Limits};
 
     const GET: &str = "gettoken?corpid=ww1&corpsecret=s1";
@@ -184,7 +184,7 @@ mod tests {
         }
         wecom.fail_next(Api::GetToken, Fault::Drop, 1);
         let url = format!("{}/cgi-bin/{GET}", wecom.base_url());
-        let http = crate::simulator::wecom::testing::http();
+        let http = crate::simulator::wecom::testkit::http();
         assert!(http.get(&url).send().await.is_err());
         wecom.fail_next(Api::GetToken, Fault::Status(500), 1);
         assert_eq!(http.get(&url).send().await.unwrap().status(), 500);

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::{Bot, BotOptions};
 use crate::lifecycle::Tasks;
 use crate::simulator::port::{KillOnDrop, Port};
-use crate::simulator::wecom::testing::{AES_KEY, TOKEN};
+use crate::simulator::wecom::testkit::{AES_KEY, TOKEN};
 use crate::simulator::wecom::{Credential, Wecom};
 
 /// Who called, with which authorization: `(path, query, header)`.

@@ -1,0 +1,97 @@
+//! Callers that keep their connections, in a closed loop: each waits for its answer.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use url::Url;
+use wxkf_gateway::domain::{Clock, EncodingAesKey};
+
+use crate::events::{self, AES_KEY, CORP};
+
+/// One round.
+pub struct Measured {
+    pub answered: u64,
+    pub per_second: f64,
+    /// Sorted.
+    latencies: Vec<Duration>,
+}
+
+impl Measured {
+    /// The latency that this share of the answers kept.
+    pub fn percentile(&self, share: f64) -> Duration {
+        let last = self.latencies.len().saturating_sub(1);
+        self.latencies.get((last as f64 * share) as usize).copied().unwrap_or_default()
+    }
+}
+
+/// Posts callbacks, every one of its own, and counts those that were acknowledged.
+pub async fn callbacks(url: &str, callers: usize, round: Duration) -> anyhow::Result<Measured> {
+    let key = EncodingAesKey::parse(AES_KEY)?;
+    let clock = Clock::default();
+    run(url, callers, round, move |host| {
+        let (query, body) = events::next(&key, &clock);
+        Ok(Request::post(format!("/callback/{CORP}?{query}"))
+            .header("host", host)
+            .header("content-type", "text/xml")
+            .body(Full::from(body))?)
+    })
+    .await
+}
+
+/// Reads one path.
+pub async fn reads(url: &str, path: &str, callers: usize, round: Duration) -> anyhow::Result<Measured> {
+    let path = path.to_owned();
+    run(url, callers, round, move |host| Ok(Request::get(&*path).header("host", host).body(Full::default())?)).await
+}
+
+async fn run<F>(url: &str, callers: usize, round: Duration, request: F) -> anyhow::Result<Measured>
+where
+    F: Fn(&str) -> anyhow::Result<Request<Full<Bytes>>> + Clone + Send + 'static,
+{
+    let url = Url::parse(url)?;
+    let host = format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(80));
+    let began = Instant::now();
+    let calling: Vec<_> = (0..callers).map(|_| caller(host.clone(), began + round, request.clone())).collect();
+    #[expect(clippy::disallowed_methods, reason = "each is awaited below")]
+    let calling: Vec<_> = calling.into_iter().map(tokio::spawn).collect();
+    let mut latencies = Vec::new();
+    for caller in calling {
+        latencies.extend(caller.await??);
+    }
+    let elapsed = began.elapsed();
+    latencies.sort_unstable();
+    let answered = latencies.len() as u64;
+    Ok(Measured { answered, per_second: answered as f64 / elapsed.as_secs_f64(), latencies })
+}
+
+async fn caller<F>(host: String, until: Instant, request: F) -> anyhow::Result<Vec<Duration>>
+where
+    F: Fn(&str) -> anyhow::Result<Request<Full<Bytes>>>,
+{
+    let mut connection = connect(&host).await?;
+    let mut latencies = Vec::with_capacity(16_384);
+    while Instant::now() < until {
+        let request = request(&host)?;
+        let asked = Instant::now();
+        let response = connection.send_request(request).await?;
+        ensure!(response.status() == StatusCode::OK, "answered {}", response.status());
+        response.into_body().collect().await?;
+        latencies.push(asked.elapsed());
+    }
+    Ok(latencies)
+}
+
+async fn connect(host: &str) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(host).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    #[expect(clippy::disallowed_methods, reason = "ends with its sender")]
+    tokio::spawn(connection);
+    Ok(sender)
+}

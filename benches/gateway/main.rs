@@ -1,0 +1,101 @@
+//! What the guarantees cost: the gateway against bare programs that give none, side by side in one
+//! run, on the same machine, called by the same callers.
+//!
+//! `cargo bench` prints the table as Markdown. Every comparison runs its two sides in turns and
+//! shows the ratio of their medians, because machines are noisy and ratios less so.
+
+#![expect(clippy::print_stdout, reason = "the table is what it is for")]
+
+mod baseline;
+mod bot;
+mod callers;
+mod events;
+mod process;
+mod report;
+
+use std::time::Duration;
+
+use callers::Measured;
+use process::Gateway;
+use report::Report;
+
+/// Accounts that events are spread over.
+pub const ACCOUNTS: usize = 2_000;
+/// Callers at the same time.
+const CALLERS: usize = 64;
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(2);
+
+fn main() -> anyhow::Result<()> {
+    // The bare programs run in processes of their own, as the gateway does.
+    if let Some(kind) = std::env::args().nth(1).filter(|kind| kind.starts_with("bare-")) {
+        return baseline::run(&kind);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(compare())
+}
+
+async fn compare() -> anyhow::Result<()> {
+    let mut report = Report::new(ROUNDS, ROUND);
+    let bot = bot::Bot::start().await?;
+    let forwarder = process::Bare::start("bare-forwarder", &bot.url()).await?;
+    let handler = process::Bare::start("bare-handler", "").await?;
+
+    let gateway = Gateway::start(&[]).await?;
+    report.start(gateway.ready_after, gateway.resident_memory()?);
+    gateway.register_bots(&bot.url()).await?;
+
+    dispatch(&mut report, "callbacks with dispatch", CALLERS, &gateway, &forwarder, &bot).await?;
+    dispatch(&mut report, "callbacks with dispatch, one caller", 1, &gateway, &forwarder, &bot).await?;
+    token_reads(&mut report, &gateway, &handler).await?;
+    report.memory("after load", gateway.resident_memory()?);
+
+    let absent = Gateway::start(&[]).await?;
+    absent.declare_corp().await?;
+    stored(&mut report, &absent, &forwarder).await?;
+    report.memory("with held events", absent.resident_memory()?);
+    report.print();
+    Ok(())
+}
+
+async fn dispatch(
+    report: &mut Report,
+    name: &str,
+    callers: usize,
+    gateway: &Gateway,
+    forwarder: &process::Bare,
+    bot: &bot::Bot,
+) -> anyhow::Result<()> {
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    let mut pokes = 0;
+    for _ in 0..ROUNDS {
+        bare.push(callers::callbacks(&forwarder.url, callers, ROUND).await?);
+        let before = bot.pokes();
+        ours.push(callers::callbacks(&gateway.url, callers, ROUND).await?);
+        pokes += bot.pokes() - before;
+    }
+    let acknowledged: u64 = ours.iter().map(|round: &Measured| round.answered).sum();
+    report.compare(name, &ours, &bare, Some(pokes as f64 / acknowledged as f64));
+    Ok(())
+}
+
+async fn stored(report: &mut Report, gateway: &Gateway, forwarder: &process::Bare) -> anyhow::Result<()> {
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        bare.push(callers::callbacks(&forwarder.url, CALLERS, ROUND).await?);
+        ours.push(callers::callbacks(&gateway.url, CALLERS, ROUND).await?);
+    }
+    report.compare("stored callbacks (bots absent, full sync)", &ours, &bare, None);
+    Ok(())
+}
+
+async fn token_reads(report: &mut Report, gateway: &Gateway, handler: &process::Bare) -> anyhow::Result<()> {
+    let path = format!("/api/corp/accessToken?corpid={}&corpsecret={}", events::CORP, events::SECRET);
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        bare.push(callers::reads(&handler.url, &path, CALLERS, ROUND).await?);
+        ours.push(callers::reads(&gateway.url, &path, CALLERS, ROUND).await?);
+    }
+    report.compare("token reads", &ours, &bare, None);
+    Ok(())
+}

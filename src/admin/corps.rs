@@ -1,0 +1,388 @@
+//! `/api/admin/corps`: which credentials open a corp's callbacks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tracing::info;
+use url::Url;
+use utoipa::ToSchema;
+
+use crate::domain::{CallbackCredential, Clock, Corp, CorpId, CorpSource, EncodingAesKey, Fingerprint, Secret};
+use crate::http::body::Fields;
+use crate::http::problem::Problem;
+use crate::store::{Corps, Directory, Store};
+
+/// `PUBLIC_URL`, for the callback URLs shown.
+#[derive(Debug, Clone)]
+pub struct PublicUrl(pub Option<Url>);
+
+impl PublicUrl {
+    fn callback(&self, corp: &CorpId) -> String {
+        let base = self.0.as_ref().map_or("", Url::as_str);
+        format!("{}/callback/{corp}", base.trim_end_matches('/'))
+    }
+}
+
+/// A corp, without its secrets.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CorpView {
+    #[schema(example = "ww1234567890abcdef")]
+    corp_id: String,
+    source: SourceView,
+    /// What to paste into WeCom's console; only the path where `PUBLIC_URL` is not set.
+    #[schema(example = "https://wxkf.example.com/callback/ww1234567890abcdef")]
+    callback_url: String,
+    /// Empty: the pairs of its bots' registrations open its callbacks.
+    credentials: Vec<CredentialView>,
+    /// Whether its calls to WeCom go through a proxy of its own.
+    has_wecom_proxy: bool,
+    /// Bots whose pair is not among the credentials: they are sent decrypted events only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    uncovered_bots: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2026-01-31T12:00:00Z")]
+    updated_at: Option<String>,
+}
+
+/// Who declared a corp.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceView {
+    /// `CORPS_FILE`: read-only here.
+    File,
+    /// This API.
+    Admin,
+    /// Nobody; its bots registered.
+    Registrations,
+}
+
+/// A credential, named without its secrets.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialView {
+    /// `PUT` takes `{"id"}` to keep it.
+    #[schema(example = "3f2a9c0d1e4b5867")]
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    /// Empty: the corp id alone.
+    receive_ids: Vec<String>,
+}
+
+/// What `PUT` declares.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes the body; it is read field by field, to name every wrong one")]
+pub struct CorpBody {
+    /// Several at once while credentials are rotated; tried in this order.
+    credentials: Vec<CredentialBody>,
+    /// `http://[user:password@]host:port`: the proxy of this corp's calls to WeCom.
+    wecom_proxy: Option<String>,
+}
+
+/// A credential: `{token, encodingAESKey, receiveIds?, label?}`, or `{id}` to keep a known one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the body; it is read field by field, to name every wrong one")]
+pub struct CredentialBody {
+    /// Keeps the credential that has this id.
+    id: Option<String>,
+    /// The Token of WeCom's callback configuration.
+    #[schema(example = "QDG6eK")]
+    token: Option<String>,
+    /// The EncodingAESKey of WeCom's callback configuration.
+    #[serde(rename = "encodingAESKey")]
+    #[schema(example = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C")]
+    encoding_aes_key: Option<String>,
+    /// The receive ids that are accepted; without it the corp id alone.
+    #[serde(rename = "receiveIds")]
+    receive_ids: Option<Vec<String>>,
+    /// For people.
+    label: Option<String>,
+}
+
+/// A list of corps.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CorpList {
+    items: Vec<CorpView>,
+}
+
+/// List the corps
+///
+/// Declared ones, and those known by their bots' registrations alone.
+#[utoipa::path(
+    get, path = "/api/admin/corps", operation_id = "listCorps", tag = "Admin",
+    responses(
+        (status = 200, description = "All corps, by id", body = CorpList),
+        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("adminToken" = [])),
+)]
+pub async fn list(
+    State(corps): State<Arc<dyn Corps>>,
+    State(store): State<Arc<dyn Store>>,
+    State(public_url): State<PublicUrl>,
+) -> Result<Json<CorpList>, Problem> {
+    let declared = corps.corps().await?.into_iter().map(|corp| (corp.id.clone(), view(&corp, &public_url, Vec::new())));
+    let mut items: BTreeMap<CorpId, CorpView> = declared.collect();
+    for corp in registered_corps(store.as_ref()).await? {
+        items.entry(corp).or_insert_with_key(|corp| registrations_view(corp, &public_url));
+    }
+    Ok(Json(CorpList { items: items.into_values().collect() }))
+}
+
+async fn registered_corps(store: &dyn Store) -> Result<BTreeSet<CorpId>, Problem> {
+    const PAGE: usize = 1000;
+    let mut corps = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = store.puppets(after.as_ref(), PAGE).await?;
+        after = page.last().map(|puppet| puppet.kf_id.clone());
+        let last = page.len() < PAGE;
+        corps.extend(page.into_iter().map(|puppet| puppet.corp_id));
+        if last {
+            return Ok(corps);
+        }
+    }
+}
+
+/// Show a corp
+///
+/// Without its secrets: each credential by its id.
+#[utoipa::path(
+    get, path = "/api/admin/corps/{corpId}", operation_id = "getCorp", tag = "Admin",
+    params(("corpId" = String, Path, description = "The corp id", example = "ww1234567890abcdef")),
+    responses(
+        (status = 200, description = "The corp", body = CorpView),
+        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "Unknown corp", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("adminToken" = [])),
+)]
+pub async fn get(
+    State(corps): State<Arc<dyn Corps>>,
+    State(store): State<Arc<dyn Store>>,
+    State(public_url): State<PublicUrl>,
+    Path(id): Path<String>,
+) -> Result<Json<CorpView>, Problem> {
+    let id = CorpId::parse(&id).map_err(|_| unknown())?;
+    if let Some(corp) = corps.corp(&id).await? {
+        let uncovered = uncovered_bots(store.as_ref(), &corp).await?;
+        return Ok(Json(view(&corp, &public_url, uncovered)));
+    }
+    if store.pairs_of(&id).await?.is_empty() {
+        return Err(unknown());
+    }
+    Ok(Json(registrations_view(&id, &public_url)))
+}
+
+/// Declare a corp
+///
+/// Replaces its declaration as a whole. With at least one credential, only the declared ones open
+/// its callbacks from now on; `uncoveredBots` names bots that registered with another pair.
+#[utoipa::path(
+    put, path = "/api/admin/corps/{corpId}", operation_id = "putCorp", tag = "Admin",
+    params(("corpId" = String, Path, description = "The corp id", example = "ww1234567890abcdef")),
+    request_body(content = CorpBody),
+    responses(
+        (status = 200, description = "Declared", body = CorpView),
+        (status = 400, description = "Every wrong field, named", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`CORPS_FILE` declares it: change it there", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("adminToken" = [])),
+)]
+pub async fn put(
+    State(corps): State<Arc<dyn Corps>>,
+    State(store): State<Arc<dyn Store>>,
+    State(directory): State<Arc<Directory>>,
+    State(public_url): State<PublicUrl>,
+    State(clock): State<Clock>,
+    Path(id): Path<String>,
+    Fields(fields): Fields,
+) -> Result<Json<CorpView>, Problem> {
+    let id = CorpId::parse(&id).map_err(|error| Problem::invalid(format!("corpId {error}")))?;
+    let known = corps.corp(&id).await?;
+    refuse_file(known.as_ref())?;
+    let fields = fields.map_err(Problem::invalid)?;
+    let corp = Declaration { id, known, faults: Vec::new() }.read(&fields, &clock)?;
+    directory.put_corp(&corp).await?;
+    let uncovered = uncovered_bots(store.as_ref(), &corp).await?;
+    info!(corp.id = %corp.id, credentials = corp.credentials.len(), uncovered_bots = ?uncovered, "a corp was declared");
+    Ok(Json(view(&corp, &public_url, uncovered)))
+}
+
+/// Withdraw a corp's declaration
+///
+/// From then on the pairs of its bots' registrations open its callbacks; without any it is unknown.
+#[utoipa::path(
+    delete, path = "/api/admin/corps/{corpId}", operation_id = "deleteCorp", tag = "Admin",
+    params(("corpId" = String, Path, description = "The corp id", example = "ww1234567890abcdef")),
+    responses(
+        (status = 204, description = "Withdrawn"),
+        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "Nobody declared this corp", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`CORPS_FILE` declares it: change it there", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("adminToken" = [])),
+)]
+pub async fn delete(
+    State(corps): State<Arc<dyn Corps>>,
+    State(directory): State<Arc<Directory>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let id = CorpId::parse(&id).map_err(|_| unknown())?;
+    refuse_file(corps.corp(&id).await?.as_ref())?;
+    if !directory.delete_corp(&id).await? {
+        return Err(unknown());
+    }
+    info!(corp.id = %id, "a corp's declaration was withdrawn");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("nobody declared this corp")
+}
+
+fn refuse_file(corp: Option<&Corp>) -> Result<(), Problem> {
+    match corp {
+        Some(corp) if corp.source == CorpSource::File => {
+            Err(Problem::read_only("CORPS_FILE declares this corp: change it there"))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn uncovered_bots(store: &dyn Store, corp: &Corp) -> Result<Vec<String>, Problem> {
+    if corp.credentials.is_empty() {
+        return Ok(Vec::new());
+    }
+    let covered: BTreeSet<Fingerprint> = corp.credentials.iter().map(CallbackCredential::pair).collect();
+    let bots = store.puppets_of(&corp.id).await?;
+    let uncovered = bots.into_iter().filter(|bot| bot.online && !covered.contains(&bot.pair_id()));
+    Ok(uncovered.map(|bot| bot.kf_id.to_string()).collect())
+}
+
+fn view(corp: &Corp, public_url: &PublicUrl, uncovered_bots: Vec<String>) -> CorpView {
+    let credentials = corp.credentials.iter().map(|credential| CredentialView {
+        id: credential.id.to_string(),
+        label: credential.label.clone(),
+        receive_ids: credential.receive_ids.clone(),
+    });
+    CorpView {
+        corp_id: corp.id.to_string(),
+        source: match corp.source {
+            CorpSource::File => SourceView::File,
+            CorpSource::Admin => SourceView::Admin,
+            CorpSource::Registrations => SourceView::Registrations,
+        },
+        callback_url: public_url.callback(&corp.id),
+        credentials: credentials.collect(),
+        has_wecom_proxy: corp.wecom_proxy.is_some(),
+        uncovered_bots,
+        updated_at: Some(corp.updated_at.to_string()),
+    }
+}
+
+fn registrations_view(id: &CorpId, public_url: &PublicUrl) -> CorpView {
+    CorpView {
+        corp_id: id.to_string(),
+        source: SourceView::Registrations,
+        callback_url: public_url.callback(id),
+        credentials: Vec::new(),
+        has_wecom_proxy: false,
+        uncovered_bots: Vec::new(),
+        updated_at: None,
+    }
+}
+
+/// Reads a declaration, collecting every fault.
+struct Declaration {
+    id: CorpId,
+    /// What is declared now: `{id}` keeps one of its credentials.
+    known: Option<Corp>,
+    faults: Vec<String>,
+}
+
+impl Declaration {
+    fn read(mut self, fields: &Map<String, Value>, clock: &Clock) -> Result<Corp, Problem> {
+        let credentials = match fields.get("credentials") {
+            Some(Value::Array(items)) => {
+                items.iter().enumerate().filter_map(|(index, item)| self.credential(index, item)).collect()
+            }
+            Some(_) => self.fault("credentials must be a list"),
+            None => self.fault("credentials is missing: send a list, empty to open by the registrations' pairs"),
+        };
+        let wecom_proxy = match fields.get("wecomProxy") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if is_proxy(text) => Some(Secret::new(text.as_str())),
+            Some(_) => self.fault("wecomProxy must be http://[user:password@]host:port"),
+        };
+        for unknown in fields.keys().filter(|name| !matches!(name.as_str(), "credentials" | "wecomProxy")) {
+            self.faults.push(format!("{unknown:?} is no field of a corp: credentials, wecomProxy"));
+        }
+        if !self.faults.is_empty() {
+            return Err(Problem::invalid(self.faults.join("; ")));
+        }
+        Ok(Corp { id: self.id, source: CorpSource::Admin, credentials, wecom_proxy, updated_at: clock.now() })
+    }
+
+    fn fault<T: Default>(&mut self, text: impl Into<String>) -> T {
+        self.faults.push(text.into());
+        T::default()
+    }
+
+    fn credential(&mut self, index: usize, item: &Value) -> Option<CallbackCredential> {
+        let at = format!("credentials[{index}]");
+        let Value::Object(fields) = item else { return self.fault(format!("{at} must be an object")) };
+        if let Some(id) = fields.get("id") {
+            return self.kept(&at, id);
+        }
+        let token = match fields.get("token") {
+            Some(Value::String(token)) if !token.is_empty() => Some(Secret::new(token.as_str())),
+            _ => self.fault(format!("{at}.token is missing: the Token of WeCom's callback configuration")),
+        };
+        let aes_key = match fields.get("encodingAESKey") {
+            Some(Value::String(text)) => match EncodingAesKey::parse(text) {
+                Ok(key) => Some(key),
+                Err(error) => self.fault(format!("{at}.encodingAESKey {error}")),
+            },
+            _ => self.fault(format!("{at}.encodingAESKey is missing")),
+        };
+        let receive_ids = self.receive_ids(&at, fields.get("receiveIds"));
+        let label = match fields.get("label") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(label)) => Some(label.clone()),
+            Some(_) => self.fault(format!("{at}.label must be a string")),
+        };
+        Some(CallbackCredential { receive_ids, label, ..CallbackCredential::new(token?, aes_key?) })
+    }
+
+    fn kept(&mut self, at: &str, id: &Value) -> Option<CallbackCredential> {
+        let known = self.known.iter().flat_map(|corp| &corp.credentials);
+        let kept = known.into_iter().find(|credential| Some(credential.id.as_str()) == id.as_str()).cloned();
+        if kept.is_none() {
+            return self.fault(format!("{at}.id names no credential of this corp"));
+        }
+        kept
+    }
+
+    fn receive_ids(&mut self, at: &str, value: Option<&Value>) -> Vec<String> {
+        let Some(value) = value.filter(|value| !value.is_null()) else { return Vec::new() };
+        let ids = value.as_array().and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect());
+        ids.unwrap_or_else(|| self.fault(format!("{at}.receiveIds must be a list of strings")))
+    }
+}
+
+fn is_proxy(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}

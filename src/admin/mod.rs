@@ -1,0 +1,51 @@
+//! The operators' API, `/api/admin/*`: one file a resource, wire types beside their handlers.
+//! Secrets are write-only: what was put in is never shown again, only named by its id.
+
+pub mod corps;
+pub mod deliveries;
+pub mod puppets;
+pub mod tokens;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::http::problem::Problem;
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Pass it as `cursor` to get the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// From one item more than the limit: that one says that there is a next page.
+    fn of(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> String) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        Self { next: if more { items.last().map(id) } else { None }, items }
+    }
+}
+
+/// Which part of a list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Paging {
+    /// The `next` of the page before.
+    #[param(required = false)]
+    cursor: Option<String>,
+    /// Items a page, 1 to 1000.
+    #[param(required = false, example = 100, minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
+impl Paging {
+    fn limit(&self) -> Result<usize, Problem> {
+        match self.limit.unwrap_or(100) {
+            limit @ 1..=1000 => Ok(limit),
+            _ => Err(Problem::invalid("limit must be 1 to 1000")),
+        }
+    }
+}

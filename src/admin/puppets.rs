@@ -1,0 +1,113 @@
+//! `/api/admin/puppets`: the registered bots.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Page, Paging};
+use crate::dispatcher::Dispatcher;
+use crate::domain::{OpenKfId, Puppet};
+use crate::http::problem::Problem;
+use crate::store::{Directory, Store};
+
+/// A registered bot.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PuppetView {
+    #[schema(value_type = String, example = "wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw")]
+    kf_open_id: OpenKfId,
+    #[schema(example = "support")]
+    name: String,
+    #[schema(example = "http://bot-1:8080")]
+    bot_endpoint: String,
+    #[schema(example = "ww1234567890abcdef")]
+    corp_id: String,
+    /// Changed by register and deregister only.
+    online: bool,
+    /// When it registered or deregistered last.
+    #[schema(example = "2026-01-31T12:00:00Z")]
+    last_online_date: Option<String>,
+    /// Since when no connection to it comes about.
+    away_since: Option<String>,
+    /// The last attempt that this replica made on it.
+    last_attempt: Option<LastAttemptView>,
+}
+
+/// The last attempt on a bot.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LastAttemptView {
+    #[schema(example = "2026-01-31T12:00:00Z")]
+    at: String,
+    /// Absent when it was delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "the bot answered 500 Internal Server Error")]
+    error: Option<String>,
+}
+
+fn view(puppet: Puppet, dispatcher: &Dispatcher) -> PuppetView {
+    let last_attempt = dispatcher
+        .last_attempt(&puppet.account())
+        .map(|last| LastAttemptView { at: last.at.to_string(), error: last.error });
+    PuppetView {
+        name: puppet.name,
+        bot_endpoint: puppet.endpoint.to_string(),
+        corp_id: puppet.corp_id.to_string(),
+        online: puppet.online,
+        last_online_date: puppet.last_online_at.map(|at| at.to_string()),
+        away_since: puppet.away_since.map(|at| at.to_string()),
+        kf_open_id: puppet.kf_id,
+        last_attempt,
+    }
+}
+
+/// List the registered bots
+///
+/// By kf id, online or not.
+#[utoipa::path(
+    get, path = "/api/admin/puppets", operation_id = "listPuppets", tag = "Admin", params(Paging),
+    responses(
+        (status = 200, description = "A page of bots", body = Page<PuppetView>),
+        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("adminToken" = [])),
+)]
+pub async fn list(
+    State(store): State<Arc<dyn Store>>,
+    State(dispatcher): State<Dispatcher>,
+    paging: Result<Query<Paging>, QueryRejection>,
+) -> Result<Json<Page<PuppetView>>, Problem> {
+    let Query(paging) = paging.map_err(|error| Problem::invalid(error.body_text()))?;
+    let limit = paging.limit()?;
+    let after = paging.cursor.as_deref().map(OpenKfId::parse).transpose();
+    let after = after.map_err(|error| Problem::invalid(format!("cursor {error}")))?;
+    let puppets = store.puppets(after.as_ref(), limit + 1).await?;
+    let views = puppets.into_iter().map(|puppet| view(puppet, &dispatcher)).collect();
+    Ok(Json(Page::of(views, limit, |view| view.kf_open_id.to_string())))
+}
+
+/// Forget a registered bot
+///
+/// Its undelivered events stay until they expire. The bot can register again.
+#[utoipa::path(
+    delete, path = "/api/admin/puppets/{kfId}", operation_id = "deletePuppet", tag = "Admin",
+    params(("kfId" = String, Path, description = "Its OpenKfId", example = "wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw")),
+    responses(
+        (status = 204, description = "Forgotten"),
+        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such bot", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("adminToken" = [])),
+)]
+pub async fn delete(State(directory): State<Arc<Directory>>, Path(kf_id): Path<String>) -> Result<StatusCode, Problem> {
+    let unknown = || Problem::not_found("no bot is registered for this kfId");
+    let kf_id = OpenKfId::parse(&kf_id).map_err(|_| unknown())?;
+    if directory.delete_puppet(&kf_id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(unknown()) }
+}

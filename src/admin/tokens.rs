@@ -1,0 +1,99 @@
+//! `/api/admin/tokens`: cached access tokens, never the tokens themselves.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access_token::{AccessTokens, TokenError, TokenInfo};
+use crate::http::problem::Problem;
+
+/// A cached access token.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenView {
+    #[schema(example = "3f2a9c0d1e4b5867")]
+    id: String,
+    #[schema(example = "ww1234567890abcdef")]
+    corp_id: String,
+    /// Tells the corp's secrets apart, gives none away.
+    #[schema(example = "9c0d1e4b58673f2a")]
+    secret_fingerprint: String,
+    /// Absent while its app is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2026-01-31T12:00:00Z")]
+    fetched_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2026-01-31T14:00:00Z")]
+    expires_at: Option<String>,
+    /// Since this replica started.
+    renewals: u64,
+    /// Calls to WeCom for it, since this replica started.
+    upstream_calls: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+}
+
+impl From<TokenInfo> for TokenView {
+    fn from(info: TokenInfo) -> Self {
+        Self {
+            id: info.id.to_string(),
+            corp_id: info.app.corp_id.to_string(),
+            secret_fingerprint: info.app.secret.to_string(),
+            fetched_at: info.fetched_at.map(|at| at.to_string()),
+            expires_at: info.expires_at.map(|at| at.to_string()),
+            renewals: info.renewals,
+            upstream_calls: info.upstream_calls,
+            last_error: info.last_error,
+        }
+    }
+}
+
+/// A list of tokens.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenList {
+    items: Vec<TokenView>,
+}
+
+/// List the cached access tokens
+///
+/// Those that live, and those whose renewal fails, by corp.
+#[utoipa::path(
+    get, path = "/api/admin/tokens", operation_id = "listTokens", tag = "Admin",
+    responses(
+        (status = 200, description = "The tokens, without the tokens themselves", body = TokenList),
+        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("adminToken" = [])),
+)]
+pub async fn list(State(tokens): State<AccessTokens>) -> Json<TokenList> {
+    Json(TokenList { items: tokens.list().into_iter().map(TokenView::from).collect() })
+}
+
+/// Renew an access token
+///
+/// Forgets a remembered refusal too. Within a minute of a renewal that succeeded, WeCom is not asked.
+#[utoipa::path(
+    post, path = "/api/admin/tokens/{id}/renew", operation_id = "renewToken", tag = "Admin",
+    params(("id" = String, Path, description = "Its id", example = "3f2a9c0d1e4b5867")),
+    responses(
+        (status = 204, description = "Renewed"),
+        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such token, or its secret is not known here", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "WeCom refused or cannot be reached", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("adminToken" = [])),
+)]
+pub async fn renew(State(tokens): State<AccessTokens>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    let found = tokens.list().into_iter().find(|token| token.id.as_str() == id);
+    let token = found.ok_or_else(|| Problem::not_found("no cached token has this id"))?;
+    match tokens.renew_by_operator(&token.app).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(error @ TokenError::SecretUnknown) => Err(Problem::not_found(error.to_string())),
+        Err(error) => {
+            let advice = error.errcode().advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
+            Err(Problem::upstream(format!("{error}{advice}")))
+        }
+    }
+}

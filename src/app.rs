@@ -1,0 +1,239 @@
+//! The only place that wires: from settings to services.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRef;
+use tracing::{info, warn};
+
+use crate::access_token::{self, AccessTokens, MemoryCache, TokenParts, TokenSettings};
+use crate::admin::corps::PublicUrl;
+use crate::callback::Callbacks;
+use crate::config::{self, Config, DispatchFormat, Registration};
+use crate::dispatcher::{self, Dispatcher, DispatcherSettings, Format, Forwarder, RetryPolicy};
+use crate::domain::{Clock, Invalid};
+use crate::egress;
+use crate::http::auth::Keyring;
+use crate::http::health::Health;
+use crate::lifecycle::{Readiness, Tasks};
+use crate::manager::Manager;
+use crate::manager::proof::{Listing, Policy, Proof};
+use crate::store::corps_file::{CorpsFile, CorpsFileError, DeclaredCorps, Reload};
+use crate::store::sealed::MasterKeys;
+use crate::store::sqlite::{KeySource, OpenError, SqliteStore};
+use crate::store::{Corps, Directory, Sharing, Store};
+use crate::telemetry::Metrics;
+use crate::wecom::{self, WecomClient, WecomSettings};
+
+/// How often `CORPS_FILE` is looked at.
+const CORPS_FILE_EVERY: Duration = Duration::from_secs(5);
+
+/// What handlers may ask for.
+#[derive(Debug, Clone, FromRef)]
+pub struct AppState {
+    store: Arc<dyn Store>,
+    corps: Arc<dyn Corps>,
+    directory: Arc<Directory>,
+    dispatcher: Dispatcher,
+    callbacks: Arc<Callbacks>,
+    manager: Arc<Manager>,
+    tokens: AccessTokens,
+    clock: Clock,
+    public_url: PublicUrl,
+    health: Health,
+    metrics: Metrics,
+}
+
+/// Who is let in.
+#[derive(Debug, Clone)]
+pub struct Doors {
+    pub puppets: Keyring,
+    pub admins: Keyring,
+}
+
+/// What a gateway is given by whoever runs it.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub readiness: Readiness,
+    pub metrics: Metrics,
+}
+
+/// Why a gateway cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error(transparent)]
+    CorpsFile(#[from] CorpsFileError),
+    #[error("MASTER_KEY {0}")]
+    MasterKey(Invalid),
+    #[error("cannot keep the generated ADMIN_TOKEN in DATA_DIR: {0}")]
+    AdminToken(std::io::Error),
+    #[error("cannot set up outgoing calls: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+/// A gateway, ready to be served.
+#[derive(Debug)]
+pub struct App {
+    pub state: AppState,
+    pub doors: Doors,
+}
+
+impl App {
+    /// Opens the store and starts the background work. Blocks while the store is opened.
+    pub async fn build(config: &Config, runtime: Runtime) -> Result<Self, BuildError> {
+        describe_metrics();
+        let Runtime { clock, tasks, readiness, metrics } = runtime;
+        let store: Arc<dyn Store> = open_store(config, &clock)?;
+        let doors = doors(config)?;
+        let corps_file = match &config.corps_file {
+            Some(path) => Some(Arc::new(CorpsFile::load(path, clock.now())?)),
+            None => None,
+        };
+        let corps: Arc<dyn Corps> = match &corps_file {
+            Some(file) => Arc::new(DeclaredCorps::new(file.clone(), store.clone())),
+            None => store.clone(),
+        };
+        let directory = Arc::new(Directory::new(corps.clone(), store.clone(), Sharing::Exclusive));
+        let health = Health::new(readiness.clone(), store.clone());
+        if let Some(file) = corps_file {
+            tasks.spawn(watch_corps_file(file, directory.clone(), health.clone(), clock.clone(), tasks.clone()));
+        }
+
+        let wecom = wecom_client(config)?;
+        let tokens = access_tokens(config, &corps, &store, &wecom, &clock, &tasks);
+        tasks.spawn(tokens.clone().run_renewals());
+        let dispatcher = dispatcher(config, &store, &directory, &clock, &tasks)?;
+        dispatcher.start();
+        let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
+        let denied = config.dispatch_deny_networks.clone();
+        let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());
+        let callbacks = Callbacks::new(directory.clone(), dispatcher.clone(), clock.clone());
+        readiness.ready();
+
+        let state = AppState {
+            callbacks: Arc::new(callbacks),
+            manager: Arc::new(manager),
+            public_url: PublicUrl(config.public_url.clone()),
+            store,
+            corps,
+            directory,
+            dispatcher,
+            tokens,
+            clock,
+            health,
+            metrics,
+        };
+        Ok(Self { state, doors })
+    }
+}
+
+fn open_store(config: &Config, clock: &Clock) -> Result<Arc<SqliteStore>, BuildError> {
+    let keys = match &config.master_key {
+        Some(keys) => KeySource::Given(MasterKeys::parse(keys).map_err(BuildError::MasterKey)?),
+        None => KeySource::Kept,
+    };
+    Ok(Arc::new(SqliteStore::open(&config.data_dir, keys, clock.now())?))
+}
+
+/// An operator who gave no token finds a generated one in `DATA_DIR`.
+fn doors(config: &Config) -> Result<Doors, BuildError> {
+    let mut admin_tokens = config.admin_tokens.clone();
+    if admin_tokens.is_empty() {
+        admin_tokens.push(config::create_admin_token(&config.data_dir).map_err(BuildError::AdminToken)?);
+    }
+    Ok(Doors { puppets: Keyring::new(config.puppet_passwords.clone()), admins: Keyring::new(admin_tokens) })
+}
+
+fn wecom_client(config: &Config) -> reqwest::Result<WecomClient> {
+    let http = egress::wecom_client(config.https_proxy.as_ref(), config.no_proxy.as_deref())?;
+    let settings = WecomSettings::new(config.wecom_api_base_url.clone(), config.access_token_url.clone());
+    Ok(WecomClient::new(settings, http))
+}
+
+fn access_tokens(
+    config: &Config,
+    corps: &Arc<dyn Corps>,
+    store: &Arc<dyn Store>,
+    wecom: &WecomClient,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> AccessTokens {
+    let settings = TokenSettings { max_lease: config.token_max_lease, ..TokenSettings::default() };
+    let parts = TokenParts {
+        wecom: wecom.clone(),
+        cache: Arc::new(MemoryCache::new(store.clone(), tasks.clone(), clock.clone())),
+        corps: corps.clone(),
+        puppets: store.clone(),
+        tasks: tasks.clone(),
+        clock: clock.clone(),
+    };
+    AccessTokens::new(settings, parts)
+}
+
+fn dispatcher(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    directory: &Arc<Directory>,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> reqwest::Result<Dispatcher> {
+    let denied = &config.dispatch_deny_networks;
+    let http = egress::dispatch_client(denied, config.dispatch_timeout)?;
+    let format = match config.dispatch_format {
+        DispatchFormat::AsReceived => Format::AsReceived,
+        DispatchFormat::Decrypted => Format::Decrypted,
+    };
+    let settings = DispatcherSettings {
+        attempt_limit: config.dispatch_timeout,
+        event_ttl: config.event_ttl,
+        registration_grace: config.registration_grace,
+        retry: RetryPolicy::default(),
+        replica: format!("{:016x}", rand::random::<u64>()),
+    };
+    let forwarder = Forwarder::new(http, denied.clone(), format);
+    Ok(Dispatcher::new(settings, directory.clone(), store.clone(), forwarder, clock.clone(), tasks.clone()))
+}
+
+fn policy(config: &Config) -> Policy {
+    match config.registration {
+        Registration::Proof => Policy::Proof,
+        Registration::Open => Policy::Open,
+    }
+}
+
+fn listing(config: &Config) -> Listing {
+    if config.access_token_url.is_some() { Listing::Optional } else { Listing::Expected }
+}
+
+/// A file that becomes invalid keeps the last good content, and the gateway says so.
+async fn watch_corps_file(file: Arc<CorpsFile>, directory: Arc<Directory>, health: Health, clock: Clock, tasks: Tasks) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(CORPS_FILE_EVERY) => {}
+            () = tasks.stopping() => return,
+        }
+        match file.reload(clock.now()) {
+            Reload::Unchanged => {}
+            Reload::Replaced { corps } => {
+                info!(corps, "CORPS_FILE changed");
+                directory.corps_changed();
+                health.note("corps-file", None);
+            }
+            Reload::Kept(error) => {
+                warn!(error = %error, "CORPS_FILE is invalid; the last good content stays");
+                health.note("corps-file", Some(error.to_string()));
+            }
+        }
+    }
+}
+
+fn describe_metrics() {
+    access_token::describe_metrics();
+    dispatcher::describe_metrics();
+    wecom::describe_metrics();
+    crate::callback::describe_metrics();
+}

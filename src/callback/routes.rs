@@ -1,0 +1,193 @@
+//! `/callback/{corpId}` and `/callback/decrypted/{corpId}`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tracing::warn;
+use utoipa::ToSchema;
+
+use super::envelope::EnvelopeFault;
+use super::{Callbacks, DecryptedEvent, OpenFault, Refusal};
+use crate::domain::{OpenKfId, Trust};
+use crate::http::auth::Caller;
+use crate::http::body::{self, Fields, Refused};
+
+/// WeCom's envelopes are a few hundred bytes; what is larger is read and dropped, so that the answer arrives.
+const BODY_LIMIT: usize = 1024 * 1024;
+const DROPPED_LIMIT: usize = 8 * 1024 * 1024;
+
+/// Answer WeCom's URL verification
+///
+/// WeCom sends this when an administrator saves the callback URL. The answer is the decrypted
+/// `echostr`, to the byte, within a second. No `PUPPET_PASSWORD` is asked for: the signature proves the caller.
+#[utoipa::path(
+    get, path = "/callback/{corpId}", operation_id = "verifyCallbackUrl", tag = "WeCom",
+    params(
+        ("corpId" = String, Path, description = "The corp id (or suite id) the URL was configured for", example = "ww1234567890abcdef"),
+        ("msg_signature" = String, Query, description = "`sha1` over the sorted token, timestamp, nonce and echostr", example = "5c45ff5e21c57e6ad56bac8758b79b1d9ac89fd3"),
+        ("timestamp" = String, Query, description = "As WeCom sent it", example = "1409659589"),
+        ("nonce" = String, Query, description = "As WeCom sent it", example = "263014780"),
+        ("echostr" = String, Query, description = "The encrypted text, percent-encoded base64", example = "P9nAzCzyDtyTWESHep1vC5X9xho%2FqYX3Zpb4yKa9SKld1DsH3Iyt3tP3zNdtp%2B4RPcs8TgAE7OaBO%2BFZXvnaqQ%3D%3D"),
+    ),
+    responses(
+        (status = 200, description = "The decrypted text", body = String, content_type = "text/plain", example = "1616140317555161061"),
+        (status = 400, description = "The query is incomplete or repeats a parameter, or the text does not decrypt", body = String, content_type = "text/plain"),
+        (status = 403, description = "The signature or the receive id is wrong", body = String, content_type = "text/plain"),
+        (status = 404, description = "Nobody declared this corp, and no bot of it ever registered", body = String, content_type = "text/plain"),
+        (status = 503, description = "The corp cannot be looked up just now", body = String, content_type = "text/plain"),
+    ),
+    security(()),
+)]
+pub async fn verify(
+    State(callbacks): State<Arc<Callbacks>>,
+    Path(corp): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let verified = async {
+        let corp = callbacks.corp(&corp).await?;
+        callbacks.verify(&corp, query.as_deref().unwrap_or_default())
+    };
+    match verified.await {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
+        Err(refusal) => refuse(&refusal, &corp, "verify"),
+    }
+}
+
+/// Take a callback of WeCom
+///
+/// A genuine callback is answered `success`, whatever it holds; a `kf_msg_or_event` only once it is
+/// delivered to its bot or stored. WeCom repeats what is not answered 200 within 5 s.
+#[utoipa::path(
+    post, path = "/callback/{corpId}", operation_id = "receiveCallback", tag = "WeCom",
+    params(
+        ("corpId" = String, Path, description = "The corp id (or suite id) the URL was configured for", example = "ww1234567890abcdef"),
+        ("msg_signature" = String, Query, description = "`sha1` over the sorted token, timestamp, nonce and Encrypt", example = "477715d11cdb4164915debcba66cb864d751f3e6"),
+        ("timestamp" = String, Query, description = "As WeCom sent it", example = "1409659813"),
+        ("nonce" = String, Query, description = "As WeCom sent it", example = "1372623149"),
+    ),
+    request_body(content = String, content_type = "text/xml", description = "`<xml><ToUserName/><AgentID/><Encrypt/></xml>`; any content type is accepted",
+        example = "<xml><ToUserName><![CDATA[ww1234567890abcdef]]></ToUserName><Encrypt><![CDATA[base64]]></Encrypt></xml>"),
+    responses(
+        (status = 200, description = "Acknowledged", body = String, content_type = "text/plain", example = "success"),
+        (status = 400, description = "The query is incomplete, the body is no XML with `Encrypt`, or the text does not decrypt", body = String, content_type = "text/plain"),
+        (status = 403, description = "The signature or the receive id is wrong", body = String, content_type = "text/plain"),
+        (status = 404, description = "Nobody declared this corp, and no bot of it ever registered", body = String, content_type = "text/plain"),
+        (status = 413, description = "The body is larger than 1 MiB", body = String, content_type = "text/plain"),
+        (status = 503, description = "The event can neither be delivered nor stored: send it again", body = String, content_type = "text/plain"),
+    ),
+    security(()),
+)]
+pub async fn receive(
+    State(callbacks): State<Arc<Callbacks>>,
+    Path(corp): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let received = async {
+        // The order of the checks is a promise, so the body is read after the corp is looked up.
+        let known = callbacks.corp(&corp).await;
+        let known = known.and_then(|known| Ok((super::SignedQuery::parse(&query).map(|_| known))?));
+        let body = body::read(body, BODY_LIMIT, DROPPED_LIMIT).await;
+        let (known, body) = (known?, body.map_err(|_| Refusal::TooLarge)?);
+        callbacks.receive(&known, &query, body).await
+    };
+    match received.await {
+        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "success").into_response(),
+        Err(refusal) => refuse(&refusal, &corp, "message"),
+    }
+}
+
+/// The public answer is the class of fault; the log line has the rest.
+fn refuse(refusal: &Refusal, corp: &str, kind: &'static str) -> Response {
+    let (status, class) = match refusal {
+        Refusal::UnknownCorp => (StatusCode::NOT_FOUND, "unknown corp"),
+        Refusal::StoreUnavailable | Refusal::NotTaken => (StatusCode::SERVICE_UNAVAILABLE, "try again"),
+        Refusal::Query(_) => (StatusCode::BAD_REQUEST, "query incomplete or repeated: forward WeCom's query string"),
+        Refusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body larger than 1 MiB"),
+        Refusal::Envelope(EnvelopeFault::Xml(_) | EnvelopeFault::NoEncrypt) => {
+            (StatusCode::BAD_REQUEST, "body is not WeCom's XML with an Encrypt element")
+        }
+        Refusal::Open(OpenFault::NoCredential | OpenFault::Signature) => (StatusCode::FORBIDDEN, "wrong signature"),
+        Refusal::Open(OpenFault::Decrypt(_)) => (StatusCode::BAD_REQUEST, "not base64 or not decryptable"),
+        Refusal::Open(OpenFault::ReceiveId) => (StatusCode::FORBIDDEN, "wrong receive id"),
+    };
+    metrics::counter!("wxkf_callbacks_refused_total", "kind" => kind, "status" => status.as_str().to_owned())
+        .increment(1);
+    warn!(corp.id = corp, kind, status = status.as_u16(), reason = %refusal, "refused a callback");
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], class).into_response()
+}
+
+/// An event that another gateway decrypted. Further fields are passed on to the bot unchanged.
+#[derive(Debug, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the body; it is read field by field, so that further fields survive")]
+pub struct DecryptedBody {
+    /// The event's sync token, good for ten minutes.
+    #[schema(example = "ENCApHxnGDNAVNY4AaSJKj4Tb5mwsEMzxhFmHVGcra996NR")]
+    token: Option<String>,
+    /// The account that has news.
+    #[serde(rename = "openKfId")]
+    #[schema(example = "wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw")]
+    open_kf_id: String,
+}
+
+/// Take an event that another gateway decrypted
+///
+/// Answered `roger` once the event is delivered or stored. Without `PUPPET_PASSWORD` anybody can
+/// send it, so it never displaces an event that WeCom signed.
+#[utoipa::path(
+    post, path = "/callback/decrypted/{corpId}", operation_id = "receiveDecrypted", tag = "Bots",
+    params(("corpId" = String, Path, description = "The corp the account belongs to", example = "ww1234567890abcdef")),
+    request_body(content = DecryptedBody, description = "JSON, or the same fields urlencoded"),
+    responses(
+        (status = 200, description = "Delivered or stored", body = String, content_type = "text/plain", example = "roger"),
+        (status = 400, description = "`openKfId` is missing or the body is no JSON object", body = Refused),
+        (status = 401, description = "`PUPPET_PASSWORD` is set and was not sent", body = String, content_type = "text/plain"),
+        (status = 404, description = "Unknown corp", body = Refused),
+        (status = 503, description = "It can neither be delivered nor stored: send it again", body = Refused),
+    ),
+    security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
+)]
+pub async fn receive_decrypted(
+    State(callbacks): State<Arc<Callbacks>>,
+    Path(corp): Path<String>,
+    caller: Caller,
+    fields: Fields,
+) -> Response {
+    let known = match callbacks.corp(&corp).await {
+        Ok(known) => known,
+        Err(Refusal::UnknownCorp) => return body::refused(StatusCode::NOT_FOUND, "unknown corp"),
+        Err(_) => return body::refused(StatusCode::SERVICE_UNAVAILABLE, "the corp cannot be looked up; try again"),
+    };
+    let trust = if caller.is_proven() { Trust::Signed } else { Trust::Unsigned };
+    let event = match fields.0.and_then(|fields| decrypted_event(fields, trust)) {
+        Ok(event) => event,
+        Err(message) => return body::refused(StatusCode::BAD_REQUEST, &message),
+    };
+    match callbacks.receive_decrypted(&known, event).await {
+        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "roger").into_response(),
+        Err(refusal) => {
+            warn!(corp.id = corp, reason = %refusal, "did not take a decrypted event");
+            body::refused(StatusCode::SERVICE_UNAVAILABLE, "neither delivered nor stored; send it again")
+        }
+    }
+}
+
+fn decrypted_event(mut fields: Map<String, Value>, trust: Trust) -> Result<DecryptedEvent, String> {
+    let open_kf_id = match fields.shift_remove("openKfId") {
+        Some(Value::String(text)) => OpenKfId::parse(&text).map_err(|error| format!("openKfId {error}"))?,
+        Some(_) => return Err("openKfId must be a string".to_owned()),
+        None => return Err("openKfId is missing: send {\"token\", \"openKfId\"}".to_owned()),
+    };
+    let token = match fields.shift_remove("token") {
+        Some(Value::String(token)) if !token.is_empty() => Some(token),
+        Some(Value::String(_) | Value::Null) | None => None,
+        Some(_) => return Err("token must be a string".to_owned()),
+    };
+    Ok(DecryptedEvent { open_kf_id, token, extra: fields, trust })
+}

@@ -1,0 +1,30 @@
+//! The only writer to the terminal: data to stdout, talk to stderr, colours where the terminal has
+//! them. A closed pipe is no failure: whoever reads has seen enough.
+
+use std::fmt::Display;
+use std::io::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default().bold();
+
+/// A line of what the command was asked for.
+pub fn data(line: impl Display) {
+    let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+/// A line for the person at the terminal.
+pub fn note(line: impl Display) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// What went wrong.
+pub fn error(text: impl Display) {
+    note(format_args!("{RED}error:{RED:#} {text}"));
+}
+
+/// What to do about it.
+pub fn hint(text: impl Display) {
+    note(format_args!("{CYAN}hint:{CYAN:#} {text}"));
+}

@@ -1,0 +1,122 @@
+//! `serve`: the gateway, from the settings to the end of its drain.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use axum::Router;
+use tracing::{info, warn};
+
+use crate::app::{App, BuildError, Runtime};
+use crate::config::{Config, Faults, Warning};
+use crate::domain::Clock;
+use crate::lifecycle::{Readiness, StopSignals, Tasks};
+use crate::router::{self, Audience};
+use crate::server::{self, Drained, Lifecycle, Listener};
+use crate::store::sqlite::OpenError;
+use crate::telemetry::{self, Metrics};
+
+use super::settings::{SettingFlags, corps_file_faults};
+use super::{Exit, Hinted, on_runtime};
+
+pub(super) fn run(settings: &SettingFlags) -> anyhow::Result<Exit> {
+    let (config, warnings) = settings.load_with_corps()?;
+    telemetry::init_logs(config.log_format, &config.log_filter)?;
+    on_runtime(serve(config, warnings))
+}
+
+async fn serve(config: Config, warnings: Vec<Warning>) -> anyhow::Result<Exit> {
+    // First of all, so that a stop during the start is seen as well.
+    let mut signals = StopSignals::listen().context("cannot listen for SIGTERM and SIGINT")?;
+    for warning in &warnings {
+        warn!("{warning}");
+    }
+    // Ports before anything else: a second gateway by mistake must not touch the store.
+    let listeners = Listeners::bind(&config).await?;
+    let life = Lifecycle {
+        tasks: Tasks::new(),
+        readiness: Readiness::default(),
+        delay: config.shutdown_delay,
+        grace: config.shutdown_grace,
+    };
+    let metrics = Metrics::install()?;
+    metrics.spawn_upkeep(&life.tasks);
+    let app = build(&config, &life, metrics).await?;
+
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let serving = server::serve(listeners.with(&app), &life, async {
+        // An error means that the sender is gone, which is a reason to stop as well.
+        let _ = stopped.await;
+    });
+    let mut serving = std::pin::pin!(serving);
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        drained = &mut serving => return Ok(ended(drained)),
+    };
+    info!(signal, "stopping; a second signal stops at once");
+    let _ = stop.send(());
+    tokio::select! {
+        drained = &mut serving => Ok(ended(drained)),
+        signal = signals.next() => {
+            warn!(signal, "stopped at once, in the middle of what was in flight");
+            Ok(Exit::Failure)
+        }
+    }
+}
+
+/// What is cut off is no failure: it is repeated by WeCom, or held in the store.
+fn ended(drained: Drained) -> Exit {
+    match drained {
+        Drained::Complete => info!("stopped"),
+        Drained::Cut => warn!("stopped; the time of SHUTDOWN_GRACE was over and what was in flight is cut off"),
+    }
+    Exit::Success
+}
+
+async fn build(config: &Config, life: &Lifecycle, metrics: Metrics) -> anyhow::Result<App> {
+    let runtime =
+        Runtime { clock: Clock::default(), tasks: life.tasks.clone(), readiness: life.readiness.clone(), metrics };
+    App::build(config, runtime).await.map_err(|error| match error {
+        BuildError::CorpsFile(error) => corps_file_faults(&error).into(),
+        // The store needs a key that MASTER_KEY does not give.
+        BuildError::Store(error @ OpenError::KeyMissing { .. }) => {
+            let example = "NEW,OLD";
+            Faults::one("MASTER_KEY", error.to_string(), example).into()
+        }
+        error => error.into(),
+    })
+}
+
+struct Listeners {
+    main: Listener,
+    public: Option<Listener>,
+    ops: Option<Listener>,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let main = bind(config, Some(config.port), "PORT").await?.context("PORT always has a value")?;
+        let public = bind(config, config.public_port, "PUBLIC_PORT").await?;
+        let ops = bind(config, config.ops_port, "OPS_PORT").await?;
+        Ok(Self { main, public, ops })
+    }
+
+    fn with(self, app: &App) -> Vec<(Listener, Router)> {
+        let everybody = if self.ops.is_some() { Audience::Services } else { Audience::Everybody };
+        let listeners = [
+            Some((self.main, everybody)),
+            self.public.map(|listener| (listener, Audience::Public)),
+            self.ops.map(|listener| (listener, Audience::Operators)),
+        ];
+        let listeners = listeners.into_iter().flatten();
+        listeners.map(|(listener, audience)| (listener, router::router(audience, app))).collect()
+    }
+}
+
+async fn bind(config: &Config, port: Option<u16>, setting: &'static str) -> anyhow::Result<Option<Listener>> {
+    let Some(port) = port else { return Ok(None) };
+    let bound = Listener::bind(config.bind_address, port, setting).await;
+    let listener = bound.map_err(|error| Hinted::new(error, format!("set {setting} to a free port")))?;
+    let address: SocketAddr = listener.address();
+    info!(setting, "listening on http://{address}");
+    Ok(Some(listener))
+}

@@ -1,0 +1,131 @@
+//! From text to values. An error says what the value should be; it repeats the value only where
+//! that cannot hold a secret (URLs may hold passwords, so they are never repeated).
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jiff::SignedDuration;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use crate::domain::Secret;
+use crate::egress::DenyList;
+
+/// Longer spans are a mistake, and adding them to a point in time might overflow.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("`{text}` is no port: 0 to 65535, 0 for any free one"))
+}
+
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is no IPv4 or IPv6 address; names are not looked up"))
+}
+
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(text.into())
+}
+
+/// Any text.
+pub(super) fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+/// A span that may be nothing, such as a grace.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    let signed: SignedDuration =
+        text.parse().map_err(|_| format!("`{text}` is no duration: a number with its unit, ms, s, m or h"))?;
+    let span = Duration::try_from(signed).map_err(|_| format!("`{text}` is negative"))?;
+    if span > LONGEST { Err(format!("`{text}` is longer than a year")) } else { Ok(span) }
+}
+
+/// A span that must not be nothing, such as a time limit.
+pub(super) fn limit(text: &str) -> Result<Duration, String> {
+    match span(text)? {
+        Duration::ZERO => Err("must be longer than nothing".to_owned()),
+        span => Ok(span),
+    }
+}
+
+/// A span in which whole seconds are counted.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    match span(text)? {
+        span if span < Duration::from_secs(1) => Err(format!("`{text}` is shorter than a second")),
+        span => Ok(span),
+    }
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&str) -> Result<T, String> {
+    move |text| {
+        let found = words.iter().find(|(word, _)| *word == text).map(|&(_, value)| value);
+        found.ok_or_else(|| {
+            let names: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+            format!("`{text}` is none of {}", names.join(", "))
+        })
+    }
+}
+
+/// An address whose paths are appended to: no query, no fragment, no user.
+pub(super) fn base_url(text: &str) -> Result<Url, String> {
+    let url = web_url(text)?;
+    let plain = url.query().is_none() && url.username().is_empty() && url.password().is_none();
+    if plain { Ok(url) } else { Err("must be http(s)://host[:port][/path] without user or query".to_owned()) }
+}
+
+/// A whole address; it may hold a user and a query.
+pub(super) fn web_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|_| "is no URL: http(s)://host[:port][/path]".to_owned())?;
+    match url.scheme() {
+        "http" | "https" if url.fragment().is_none() => Ok(url),
+        "http" | "https" => Err("has a fragment (`#…`), which no server sees".to_owned()),
+        _ => Err("must begin with http:// or https://".to_owned()),
+    }
+}
+
+/// As other programs take it: without a scheme it is `http://`.
+pub(super) fn proxy(text: &str) -> Result<Url, String> {
+    if text.contains("://") { web_url(text) } else { web_url(&format!("http://{text}")) }
+}
+
+pub(super) fn networks(text: &str) -> Result<DenyList, String> {
+    DenyList::parse(text).map_err(|entry| format!("`{entry}` is no network (address/bits) and no address"))
+}
+
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| format!("`{text}` is no filter: a level (error, warn, info, debug, trace) or target=level, …"))
+}
+
+/// Bearer tokens: what an HTTP header can carry.
+pub(super) fn tokens(text: &str) -> Result<Vec<Secret>, String> {
+    let fits = |entry: &str| entry.bytes().all(|byte| byte.is_ascii_graphic());
+    entries(text, fits, "visible ASCII characters without spaces")
+}
+
+/// Passwords inside of URLs. Clients decode URLs differently, so only characters that nobody escapes.
+pub(super) fn passwords(text: &str) -> Result<Vec<Secret>, String> {
+    let fits = |entry: &str| entry.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte));
+    entries(text, fits, "characters of A-Z a-z 0-9 . _ ~ - only")
+}
+
+/// Keys that seal the store, or `plain`. Kept as text: the store makes keys of it.
+pub(super) fn master_keys(text: &str) -> Result<Secret, String> {
+    let fits = |entry: &str| entry == "plain" || BASE64_STANDARD.decode(entry).is_ok_and(|key| key.len() == 32);
+    entries(text, fits, "32 bytes in base64, or the word `plain`")?;
+    Ok(Secret::new(text.trim()))
+}
+
+/// Comma-separated secrets, each checked; a fault counts entries instead of showing them.
+fn entries(text: &str, fits: impl Fn(&str) -> bool, rule: &str) -> Result<Vec<Secret>, String> {
+    let entries: Vec<&str> = text.split(',').map(str::trim).collect();
+    match entries.iter().position(|entry| entry.is_empty() || !fits(entry)) {
+        None => Ok(entries.into_iter().map(Secret::new).collect()),
+        Some(_) if entries.len() == 1 => Err(format!("must be {rule}")),
+        Some(index) => Err(format!("entry {} of {} must be {rule}", index + 1, entries.len())),
+    }
+}

@@ -1,0 +1,98 @@
+//! Rules over several settings, settings of later versions, and warnings.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use super::Config;
+use super::source::Reader;
+
+/// What happens when a setting is given that this version does not serve.
+enum Served {
+    /// The start stops: going on would put data elsewhere than the user asked for.
+    Refused(&'static str),
+    /// A warning.
+    Ignored,
+}
+
+const EMBEDDED_ONLY: &str = "this version runs on the embedded store and in-process tokens only: unset it";
+
+/// Settings that are known but not served yet. To serve one: move it into the list of settings.
+const LATER: &[(&str, Served)] = &[
+    ("MONGO_URI", Served::Refused(EMBEDDED_ONLY)),
+    ("MONGO_URI_FILE", Served::Refused(EMBEDDED_ONLY)),
+    ("REDIS_URL", Served::Refused(EMBEDDED_ONLY)),
+    ("REDIS_URL_FILE", Served::Refused(EMBEDDED_ONLY)),
+    ("EGRESS_PORT", Served::Refused("this version has no forward proxy: unset it")),
+    ("EGRESS_HOSTS", Served::Ignored),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", Served::Ignored),
+];
+
+/// Looks for settings of later versions.
+pub(super) fn later_versions(reader: &mut Reader<'_>) {
+    for (variable, served) in LATER {
+        if reader.variable(variable).is_none() {
+            continue;
+        }
+        match served {
+            Served::Refused(fault) => reader.fault(variable, (*fault).to_owned()),
+            Served::Ignored => reader.warn(*variable, "ignored: not served by this version"),
+        }
+    }
+}
+
+/// Rules over several settings.
+pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
+    distinct_ports(config, reader);
+    for (variable, url) in [
+        ("ACCESS_TOKEN_URL", config.access_token_url.as_ref()),
+        ("WECOM_API_BASE_URL", Some(&config.wecom_api_base_url)),
+    ] {
+        if url.is_some_and(|url| leads_back(config, url)) {
+            reader.fault(variable, "leads back to this gateway, which would ask itself for ever".to_owned());
+        }
+    }
+    if config.puppet_passwords.is_empty() && !config.bind_address.is_loopback() {
+        let text = "unset: whoever reaches the gateway can register bots and read their tokens";
+        reader.warn("PUPPET_PASSWORD", text);
+    }
+    if config.registration == super::Registration::Open && config.puppet_passwords.is_empty() {
+        reader.warn("REGISTRATION", "`open` without PUPPET_PASSWORD: anybody can take over an account's events");
+    }
+}
+
+/// Port 0 stands for any free one and collides with nothing.
+fn distinct_ports(config: &Config, reader: &mut Reader<'_>) {
+    let port = (!reader.is_at_fault("PORT")).then_some(config.port);
+    let ports = [("PORT", port), ("PUBLIC_PORT", config.public_port), ("OPS_PORT", config.ops_port)];
+    for (index, (variable, port)) in ports.iter().enumerate() {
+        let taken = ports[..index].iter().find(|(_, earlier)| port.is_some_and(|port| port != 0) && earlier == port);
+        if let Some((earlier, Some(port))) = taken {
+            reader.fault(variable, format!("{port} is the port of {earlier} already: each needs its own"));
+        }
+    }
+}
+
+/// Whether the URL plainly is one of our own listeners, or a route of ours behind `PUBLIC_URL`.
+/// Other names of this machine are found only when the gateway meets its own request.
+fn leads_back(config: &Config, url: &Url) -> bool {
+    let ours = [Some(config.port), config.public_port, config.ops_port];
+    let local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => is_own(config, ip.into()),
+        Some(Host::Ipv6(ip)) => is_own(config, ip.into()),
+        None => false,
+    };
+    let own_listener = local && ours.contains(&url.port_or_known_default()) && url.scheme() == "http";
+    own_listener || config.public_url.as_ref().is_some_and(|public| is_route_behind(public, url))
+}
+
+fn is_own(config: &Config, ip: IpAddr) -> bool {
+    ip.is_loopback() || ip.is_unspecified() || ip == config.bind_address
+}
+
+fn is_route_behind(public: &Url, url: &Url) -> bool {
+    const ROUTES: [&str; 3] = ["/api/corp/", "/puppetWxkfManager/", "/cgi-bin/"];
+    let path = url.path().strip_prefix(public.path().trim_end_matches('/'));
+    url.origin() == public.origin() && path.is_some_and(|path| ROUTES.iter().any(|route| path.starts_with(route)))
+}

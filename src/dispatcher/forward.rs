@@ -1,0 +1,139 @@
+//! The bot contract: what an unmodified bot (wechaty-puppet-wxkf) is sent, and what its answers mean.
+//!
+//! Such a bot's process dies on a raw callback that it cannot read, so the raw form goes only where
+//! [`KfEvent`]'s payload has one *and* the bot holds the pair that opens it.
+
+use std::error::Error;
+use std::time::Duration;
+
+use reqwest::{Client, Response, StatusCode, header};
+use serde_json::{Map, Value};
+
+use crate::domain::{KfEvent, Puppet};
+use crate::egress::{Denied, DenyList};
+
+/// `DISPATCH_FORMAT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// The raw callback where the bot can open it, else decrypted.
+    #[default]
+    AsReceived,
+    /// Always decrypted JSON.
+    Decrypted,
+}
+
+/// How much of the event is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Normal,
+    /// The sync token is dead: only `{"openKfId"}`, on which a bot syncs as its timer does.
+    WithoutToken,
+}
+
+/// What came of an attempt. The texts are for operators and hold no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempted {
+    /// The bot answered 2xx.
+    Delivered,
+    /// No connection came about: the bot may be restarting, and dies on a poke before it is ready.
+    NoConnection(String),
+    /// The bot answered otherwise, or not in time.
+    Failed(String),
+}
+
+/// Sends events to bots.
+#[derive(Debug, Clone)]
+pub struct Forwarder {
+    http: Client,
+    denied: DenyList,
+    format: Format,
+}
+
+impl Forwarder {
+    pub fn new(http: Client, denied: DenyList, format: Format) -> Self {
+        Self { http, denied, format }
+    }
+
+    /// One attempt, over within `limit`.
+    pub async fn deliver(&self, bot: &Puppet, event: &KfEvent, form: Form, limit: Duration) -> Attempted {
+        if let Some(address) = self.denied.denies_literal(bot.endpoint.url()) {
+            return Attempted::Failed(format!("DISPATCH_DENY_NETWORKS forbids {address}"));
+        }
+        let raw =
+            event.payload.raw.as_ref().filter(|raw| {
+                form == Form::Normal && self.format == Format::AsReceived && raw.credential == bot.pair_id()
+            });
+        let request = match raw {
+            Some(raw) => self
+                .http
+                .post(format!("{}/callback?{}", bot.endpoint, raw.query))
+                .header(header::CONTENT_TYPE, "application/xml")
+                .body(raw.body.clone()),
+            None => self.http.post(format!("{}/callback/decrypted", bot.endpoint)).json(&decrypted(event, form)),
+        };
+        match request.timeout(limit).send().await {
+            Ok(response) => conclude(response).await,
+            Err(error) => failure(&error),
+        }
+    }
+
+    /// Whether something that can take requests listens there. A `GET` is harmless to every bot; a
+    /// gateway's 502, 503 or 504 in front of it says that the bot itself is still away.
+    pub async fn probe(&self, bot: &Puppet) -> bool {
+        if self.denied.denies_literal(bot.endpoint.url()).is_some() {
+            return false;
+        }
+        match self.http.get(format!("{}/callback", bot.endpoint)).send().await {
+            Ok(response) => !matches!(
+                response.status(),
+                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+            ),
+            Err(_) => false,
+        }
+    }
+}
+
+fn decrypted(event: &KfEvent, form: Form) -> Map<String, Value> {
+    let mut body = Map::new();
+    if form == Form::Normal {
+        body.extend(event.payload.extra.clone());
+        if let Some(token) = &event.payload.sync_token {
+            body.insert("token".into(), Value::from(token.as_ref()));
+        }
+    }
+    body.insert("openKfId".into(), Value::from(event.account.kf.as_str()));
+    body
+}
+
+async fn conclude(mut response: Response) -> Attempted {
+    /// A bot answers with a word; a connection with more to read is dropped instead of drained.
+    const ANSWER_LIMIT: usize = 16 * 1024;
+    let status = response.status();
+    let mut read = 0;
+    while read < ANSWER_LIMIT
+        && let Ok(Ok(Some(chunk))) = tokio::time::timeout(Duration::from_millis(100), response.chunk()).await
+    {
+        read += chunk.len();
+    }
+    if status.is_success() {
+        return Attempted::Delivered;
+    }
+    Attempted::Failed(format!("the bot answered {status}"))
+}
+
+fn failure(error: &reqwest::Error) -> Attempted {
+    // The outermost text names the URL, whose query is nobody's business; the innermost one says why.
+    let mut reason: &dyn Error = error;
+    while let Some(source) = reason.source() {
+        if let Some(denied) = source.downcast_ref::<Denied>() {
+            return Attempted::Failed(denied.to_string());
+        }
+        reason = source;
+    }
+    match (error.is_connect(), error.is_timeout()) {
+        (true, true) => Attempted::NoConnection("no connection in time".to_owned()),
+        (true, false) => Attempted::NoConnection(format!("no connection: {reason}")),
+        (false, true) => Attempted::Failed("the bot did not answer in time".to_owned()),
+        (false, false) => Attempted::Failed(format!("the bot broke off: {reason}")),
+    }
+}

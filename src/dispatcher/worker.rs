@@ -1,0 +1,105 @@
+//! Held events: claims what is due and puts it into its lane, or gives it up.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::{info, warn};
+
+use super::lane::{Held, Row, Work};
+use super::{HELD_AT_ONCE, Inner};
+use crate::store::{HeldEvent, Result};
+
+/// Expired events are kept for the operator for so long.
+const KEEP_EXPIRED: SignedDuration = SignedDuration::from_hours(7 * 24);
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Between two looks, however much is due.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+/// After a failure of the store.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Inner {
+    /// Runs until the gateway stops.
+    pub(super) async fn work_on_held_events(self: Arc<Self>) {
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        let mut known = false;
+        loop {
+            let wait = match self.turn(&mut known).await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    warn!(error = %error, "cannot work on held events");
+                    PAUSE
+                }
+            };
+            tokio::select! {
+                () = self.tasks.stopping() => return,
+                () = self.due.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+                _ = sweep.tick() => self.sweep().await,
+            }
+        }
+    }
+
+    /// Claims and hands over everything that is due; says when the next is.
+    async fn turn(self: &Arc<Self>, known: &mut bool) -> Result<Duration> {
+        if !*known {
+            for account in self.events.waiting_accounts().await? {
+                self.lanes.with(&account, |lane| lane.held = lane.held.take().or(Some(Held::Some)));
+            }
+            *known = true;
+        }
+        while !self.tasks.is_stopping() {
+            let free = self.free_places().await;
+            let due = self.events.claim_due(self.clock.now(), &self.lease(), free).await?;
+            let last = due.len() < free;
+            for held in due {
+                self.take(held).await?;
+            }
+            if last {
+                break;
+            }
+        }
+        // Whatever is stored from here on wakes the worker, until it is known when it looks again.
+        self.next_turn.store(i64::MAX, Ordering::Release);
+        let now = self.clock.now();
+        let next =
+            self.events.next_due().await?.unwrap_or(Timestamp::MAX).max(now + SHORTEST_PAUSE).min(now + SWEEP_EVERY);
+        self.next_turn.store(next.as_millisecond(), Ordering::Release);
+        Ok(Duration::try_from(next.duration_since(now)).unwrap_or_default())
+    }
+
+    /// How many held events may be taken on now; waits until it is at least one.
+    async fn free_places(&self) -> usize {
+        drop(self.permits.acquire().await);
+        self.permits.available_permits().clamp(1, HELD_AT_ONCE)
+    }
+
+    async fn take(self: &Arc<Self>, held: HeldEvent) -> Result<()> {
+        let account = held.event.account.clone();
+        let now = self.clock.now();
+        if held.expires_at <= now {
+            info!(
+                corp.id = %account.corp, kf.id = %account.kf, event.id = %held.event.id,
+                attempts = held.attempts, error = held.last_error, "gave an event up"
+            );
+            metrics::counter!("wxkf_dispatch_expired_total").increment(1);
+            self.events.expire(&held.event.id, now).await?;
+            return Ok(());
+        }
+        let row = Row {
+            attempts: held.attempts,
+            expires_at: held.expires_at,
+            permit: self.permits.clone().try_acquire_owned().ok(),
+        };
+        let work = Work { event: Arc::new(held.event), row: Some(row), failed: None, waiters: Vec::new() };
+        self.enqueue(&account, work);
+        Ok(())
+    }
+
+    async fn sweep(&self) {
+        if let Err(error) = self.events.sweep(self.clock.now() - KEEP_EXPIRED).await {
+            warn!(error = %error, "cannot sweep old events");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Who calls: bots with `PUPPET_PASSWORD`, operators with `ADMIN_TOKEN`.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::problem::Problem;
+use crate::domain::Secret;
+
+/// The secrets that open a door; several while one is being replaced. All are compared, each in
+/// constant time, so that an answer's time tells nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Keyring(Arc<[Secret]>);
+
+impl Keyring {
+    pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
+        Self(secrets.into_iter().collect())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn opens(&self, offered: &str) -> bool {
+        let offered = Secret::new(offered);
+        self.0.iter().fold(false, |opened, secret| opened | (*secret == offered))
+    }
+}
+
+/// Whether the caller of a bots' route proved that it knows `PUPPET_PASSWORD`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// No password is set, so anybody may call.
+    Anybody,
+    Proven,
+}
+
+impl Caller {
+    pub fn is_proven(self) -> bool {
+        self == Self::Proven
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get().copied().unwrap_or(Self::Anybody))
+    }
+}
+
+/// Asks bots for `PUPPET_PASSWORD`, as Basic (any user name) or Bearer.
+pub async fn require_puppet_password(State(passwords): State<Keyring>, mut request: Request, next: Next) -> Response {
+    if passwords.is_empty() {
+        return next.run(request).await;
+    }
+    if !offered(request.headers()).is_some_and(|password| passwords.opens(&password)) {
+        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"wxkf-gateway\"")];
+        let mend = "PUPPET_PASSWORD is set: send it, for example as http://bot:PASSWORD@gateway:7777";
+        return (StatusCode::UNAUTHORIZED, challenge, mend).into_response();
+    }
+    request.extensions_mut().insert(Caller::Proven);
+    next.run(request).await
+}
+
+/// Asks operators for `ADMIN_TOKEN`. Without one there is no admin API.
+pub async fn require_admin_token(State(tokens): State<Keyring>, request: Request, next: Next) -> Response {
+    if tokens.is_empty() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let bearer = authorization(request.headers(), "Bearer");
+    if !bearer.is_some_and(|token| tokens.opens(token)) {
+        return Problem::unauthorized().into_response();
+    }
+    next.run(request).await
+}
+
+fn offered(headers: &HeaderMap) -> Option<String> {
+    if let Some(bearer) = authorization(headers, "Bearer") {
+        return Some(bearer.to_owned());
+    }
+    let decoded = STANDARD.decode(authorization(headers, "Basic")?).ok()?;
+    let pair = String::from_utf8(decoded).ok()?;
+    pair.split_once(':').map(|(_user, password)| password.to_owned())
+}
+
+/// What follows the scheme, whose case does not matter.
+fn authorization<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (given, rest) = value.split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn reads_basic_and_bearer() {
+        assert_eq!(offered(&headers("Basic Ym90OnNlY3JldA==")).as_deref(), Some("secret"));
+        assert_eq!(offered(&headers("bearer  secret")).as_deref(), Some("secret"));
+        for wrong in ["Basic", "Basic !", "Basic Ym90", "Digest x"] {
+            assert_eq!(offered(&headers(wrong)), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn any_key_of_the_ring_opens() {
+        let ring = Keyring::new(["old", "new"].map(Secret::new));
+        assert!(ring.opens("old") && ring.opens("new"));
+        assert!(!ring.opens("") && !ring.opens("ne"));
+    }
+}

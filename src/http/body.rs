@@ -1,0 +1,91 @@
+//! Bodies: read up to a limit, as bytes or as named fields.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// The largest body of a JSON route, in bytes.
+const FIELDS_LIMIT: usize = 256 * 1024;
+
+/// The body is larger than allowed, or broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFault {
+    TooLarge,
+    BrokeOff,
+}
+
+/// Reads a body of at most `limit` bytes. A larger one is read on and dropped, up to `dropped`
+/// bytes, so that the caller gets the answer instead of a reset connection.
+pub async fn read(body: Body, limit: usize, dropped: usize) -> Result<Bytes, BodyFault> {
+    let mut stream = body.into_data_stream();
+    let Some(first) = stream.next().await else { return Ok(Bytes::new()) };
+    let first = first.map_err(|_| BodyFault::BrokeOff)?;
+    let mut length = first.len();
+    let mut whole: Option<BytesMut> = None;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| BodyFault::BrokeOff)?;
+        length += chunk.len();
+        if length > dropped {
+            return Err(BodyFault::TooLarge);
+        }
+        if length <= limit {
+            whole.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
+        }
+    }
+    if length > limit {
+        return Err(BodyFault::TooLarge);
+    }
+    // The usual body is one chunk, and not copied.
+    Ok(whole.map_or(first, BytesMut::freeze))
+}
+
+/// The fields of a JSON object or an urlencoded form, whichever the content type says; or what is
+/// wrong with the body, in words for its sender.
+#[derive(Debug)]
+pub struct Fields(pub Result<Map<String, Value>, String>);
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let form = content_type.is_some_and(|text| text.starts_with("application/x-www-form-urlencoded"));
+        let bytes = match read(request.into_body(), FIELDS_LIMIT, FIELDS_LIMIT * 4).await {
+            Ok(bytes) => bytes,
+            Err(BodyFault::TooLarge) => return Ok(Self(Err(format!("the body is larger than {FIELDS_LIMIT} bytes")))),
+            Err(BodyFault::BrokeOff) => return Ok(Self(Err("the body broke off".to_owned()))),
+        };
+        if form {
+            let pairs = form_urlencoded::parse(&bytes);
+            return Ok(Self(Ok(pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect())));
+        }
+        Ok(Self(match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(fields)) => Ok(fields),
+            Ok(_) => Err("the body must be a JSON object".to_owned()),
+            Err(error) => Err(format!("the body is not JSON (line {}, column {})", error.line(), error.column())),
+        }))
+    }
+}
+
+/// A refusal in the shape that bots know.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Refused {
+    /// Never 0.
+    #[schema(example = 400)]
+    pub code: u16,
+    /// What is wrong, and the mend.
+    #[schema(example = "openKfId is missing: send {\"token\", \"openKfId\"}")]
+    pub message: String,
+}
+
+/// A refusal with its status.
+pub fn refused(status: StatusCode, message: &str) -> Response {
+    (status, Json(Refused { code: status.as_u16(), message: message.to_owned() })).into_response()
+}

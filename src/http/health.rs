@@ -1,0 +1,130 @@
+//! `/livez`, `/readyz`, `/metrics`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::time::{Instant, timeout};
+use utoipa::ToSchema;
+
+use crate::lifecycle::{Phase, Readiness};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+/// The store is asked at most this often, however many ask us.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+const CHECK_LIMIT: Duration = Duration::from_secs(1);
+
+/// What `/readyz` tells. A part that fails makes the gateway degraded, not unready: it still does
+/// what it can, and a shared outage must not take every replica out.
+#[derive(Debug, Clone)]
+pub struct Health {
+    readiness: Readiness,
+    store: Arc<dyn Store>,
+    checked: Arc<tokio::sync::Mutex<Option<Instant>>>,
+    faults: Arc<Mutex<BTreeMap<&'static str, String>>>,
+}
+
+impl Health {
+    pub fn new(readiness: Readiness, store: Arc<dyn Store>) -> Self {
+        Self { readiness, store, checked: Arc::default(), faults: Arc::default() }
+    }
+
+    /// Notes that a part fails, and why; `None`: it works (again).
+    pub fn note(&self, part: &'static str, fault: Option<String>) {
+        let mut faults = self.faults.lock();
+        match fault {
+            Some(fault) => drop(faults.insert(part, fault)),
+            None => drop(faults.remove(part)),
+        }
+    }
+
+    async fn check(&self) {
+        let mut checked = self.checked.lock().await;
+        if checked.is_some_and(|at| at.elapsed() < CHECK_EVERY) {
+            return;
+        }
+        let fault = match timeout(CHECK_LIMIT, self.store.check()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the store takes too long".to_owned()),
+        };
+        self.note("store", fault);
+        *checked = Some(Instant::now());
+    }
+}
+
+/// The readiness of this replica.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Ready {
+    /// `ready`, `degraded`, `starting` or `draining`.
+    #[schema(example = "ready")]
+    status: &'static str,
+    /// The parts that fail.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<DegradedPart>,
+}
+
+/// A part that fails.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DegradedPart {
+    #[schema(example = "store")]
+    part: &'static str,
+    #[schema(example = "the store is unavailable: database or disk is full")]
+    error: String,
+}
+
+/// Is the process up?
+///
+/// Depends on nothing.
+#[utoipa::path(
+    get, path = "/livez", operation_id = "livez", tag = "Operations",
+    responses((status = 200, description = "It is", body = String, content_type = "text/plain", example = "ok")),
+    security(()),
+)]
+pub async fn livez() -> &'static str {
+    "ok"
+}
+
+/// May requests be sent here?
+///
+/// `degraded` is a yes: a dependency fails, and the gateway does what it can without.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "readyz", tag = "Operations",
+    responses(
+        (status = 200, description = "Ready, or degraded with the parts that fail", body = Ready),
+        (status = 503, description = "Starting or draining", body = Ready),
+    ),
+    security(()),
+)]
+pub async fn readyz(State(health): State<Health>) -> Response {
+    let not_ready = |status| {
+        let body = Ready { status, degraded: Vec::new() };
+        (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+    };
+    match health.readiness.phase() {
+        Phase::Starting => return not_ready("starting"),
+        Phase::Draining => return not_ready("draining"),
+        Phase::Ready => health.check().await,
+    }
+    let faults = health.faults.lock().clone();
+    let degraded: Vec<_> = faults.into_iter().map(|(part, error)| DegradedPart { part, error }).collect();
+    let status = if degraded.is_empty() { "ready" } else { "degraded" };
+    Json(Ready { status, degraded }).into_response()
+}
+
+/// Metrics of this replica
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "Operations",
+    responses((status = 200, description = "Prometheus text", body = String, content_type = "text/plain")),
+    security(()),
+)]
+pub async fn metrics(State(metrics): State<Metrics>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+}

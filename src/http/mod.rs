@@ -1,0 +1,6 @@
+//! The HTTP kit that all `routes.rs` share.
+
+pub mod auth;
+pub mod body;
+pub mod health;
+pub mod problem;

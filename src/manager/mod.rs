@@ -1,0 +1,115 @@
+//! The registry of bots: who serves which account, and who may say so.
+//!
+//! A bot registers once, at its start, and has no heartbeat; so a registration lasts until the bot
+//! deregisters, and whoever could register in its place would get its customers' news. Hence the
+//! proof (`proof.rs`).
+
+pub mod proof;
+pub mod registration;
+pub mod routes;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use crate::dispatcher::Dispatcher;
+use crate::domain::{Clock, CorpId, OpenKfId, Puppet};
+use crate::egress::DenyList;
+use crate::store::{Directory, StoreError};
+
+use proof::Proof;
+use registration::Registration;
+
+/// Why a registration or deregistration was refused, in words for the bot's operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The fields themselves are wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// The caller may not speak for the account.
+    #[error("{0}")]
+    NotProven(String),
+    /// It cannot be decided or kept just now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        warn!(error = %error, "the store failed a registration");
+        Self::Unavailable("the gateway's store is unavailable; try again".to_owned())
+    }
+}
+
+/// Keeps the registry.
+#[derive(Debug)]
+pub struct Manager {
+    directory: Arc<Directory>,
+    dispatcher: Dispatcher,
+    proof: Proof,
+    denied: DenyList,
+    clock: Clock,
+}
+
+impl Manager {
+    pub fn new(
+        directory: Arc<Directory>,
+        dispatcher: Dispatcher,
+        proof: Proof,
+        denied: DenyList,
+        clock: Clock,
+    ) -> Self {
+        Self { directory, dispatcher, proof, denied, clock }
+    }
+
+    /// Makes the bot the one that serves its account. Counts at once, survives restarts.
+    pub async fn register(&self, registration: Registration) -> Result<(), Refusal> {
+        if let Some(address) = self.denied.first_denied(registration.endpoint.url()).await {
+            let mend = "give an endpoint the gateway may call, or change DISPATCH_DENY_NETWORKS";
+            return Err(Refusal::Invalid(format!("endpoint leads to {address}, which is forbidden: {mend}")));
+        }
+        let known = self.directory.puppet(&registration.kf_id).await?;
+        let puppet = registration.into_puppet(self.clock.now());
+        self.proof.check(&puppet, known.as_deref()).await?;
+        self.directory.put_puppet(&puppet).await?;
+        self.dispatcher.registered(&puppet).await?;
+        info!(corp.id = %puppet.corp_id, kf.id = %puppet.kf_id, endpoint = %puppet.endpoint, "a bot registered");
+        Ok(())
+    }
+
+    /// Takes the bot offline; its events are held from now on. An unknown account is fine, because
+    /// the wish is fulfilled.
+    pub async fn deregister(&self, kf: &OpenKfId, corp: &CorpId) -> Result<(), Refusal> {
+        let Some(puppet) = self.directory.puppet(kf).await? else { return Ok(()) };
+        if puppet.corp_id != *corp {
+            return Err(Refusal::NotProven("corpId is not the one this kfId registered under".to_owned()));
+        }
+        self.directory.set_offline(kf, self.clock.now()).await?;
+        info!(corp.id = %corp, kf.id = %kf, "a bot deregistered");
+        Ok(())
+    }
+
+    /// The registration of the account, online or not.
+    pub async fn info(&self, kf: &OpenKfId) -> Result<Option<Arc<Puppet>>, StoreError> {
+        self.directory.puppet(kf).await
+    }
+}
+
+impl Registration {
+    fn into_puppet(self, now: Timestamp) -> Puppet {
+        Puppet {
+            kf_id: self.kf_id,
+            name: self.name,
+            endpoint: self.endpoint,
+            corp_id: self.corp_id,
+            corp_secret: self.corp_secret,
+            token: self.token,
+            aes_key: self.aes_key,
+            online: true,
+            last_online_at: Some(now),
+            registered_at: Some(now),
+            away_since: None,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The head of the OpenAPI document: what the gateway is, its tags and its doors. The operations
+//! come from the handlers (`router.rs`).
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::http::header;
+use axum::response::IntoResponse;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+/// The document's head.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "wxkf-gateway",
+        description = "The manager gateway between WeCom customer service (微信客服) and its bots.",
+        contact(),
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    servers((url = "/", description = "The gateway itself")),
+    tags(
+        (name = "WeCom", description = "What WeCom calls: the callback URL of a corp"),
+        (name = "Bots", description = "What bots and other programs of the corp call"),
+        (name = "Admin", description = "What operators call, with `ADMIN_TOKEN`"),
+        (name = "Operations", description = "Health, metrics and this document"),
+    ),
+    modifiers(&Doors),
+)]
+pub struct Head;
+
+struct Doors;
+
+impl Modify for Doors {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let door = |scheme, description: &str| {
+            let mut http = Http::new(scheme);
+            http.description = Some(description.to_owned());
+            SecurityScheme::Http(http)
+        };
+        components.add_security_scheme("adminToken", door(HttpAuthScheme::Bearer, "`ADMIN_TOKEN`"));
+        components.add_security_scheme(
+            "puppetPassword",
+            door(HttpAuthScheme::Basic, "`PUPPET_PASSWORD` with any user name, where it is set"),
+        );
+        components.add_security_scheme(
+            "puppetPasswordBearer",
+            door(HttpAuthScheme::Bearer, "`PUPPET_PASSWORD`, where it is set"),
+        );
+    }
+}
+
+/// The document as it is served, printed and committed: the same bytes.
+#[derive(Debug, Clone)]
+pub struct Document(Arc<str>);
+
+impl Document {
+    pub fn new(document: &utoipa::openapi::OpenApi) -> Self {
+        let text = document.to_pretty_json().unwrap_or_default();
+        Self(format!("{text}\n").into())
+    }
+
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// This document
+#[utoipa::path(
+    get, path = "/openapi.json", operation_id = "openapi", tag = "Operations",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json")),
+    security(()),
+)]
+pub async fn serve(Extension(document): Extension<Document>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document.text().to_owned())
+}

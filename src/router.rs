@@ -1,0 +1,103 @@
+//! Every route on one page, by audience. The same list makes the router and the OpenAPI document.
+
+use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
+use axum::{Extension, Router};
+use tower::{Layer as _, ServiceExt as _};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::normalize_path::NormalizePathLayer;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::{App, AppState};
+use crate::http::{auth, health};
+use crate::openapi::{self, Document};
+use crate::{access_token, admin, callback, manager};
+
+/// What WeCom calls. Its signature is the door.
+fn wecom() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(callback::routes::verify, callback::routes::receive))
+}
+
+/// What bots and the corp's other programs call.
+fn bots() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(callback::routes::receive_decrypted))
+        .routes(routes!(manager::routes::register))
+        .routes(routes!(manager::routes::deregister))
+        .routes(routes!(manager::routes::info))
+        .routes(routes!(access_token::routes::puppet_get_token))
+        .routes(routes!(access_token::routes::corp_access_token))
+}
+
+/// What operators call.
+fn operators() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(admin::corps::list))
+        .routes(routes!(admin::corps::get, admin::corps::put, admin::corps::delete))
+        .routes(routes!(admin::puppets::list))
+        .routes(routes!(admin::puppets::delete))
+        .routes(routes!(admin::deliveries::list))
+        .routes(routes!(admin::deliveries::delete))
+        .routes(routes!(admin::deliveries::redeliver))
+        .routes(routes!(admin::tokens::list))
+        .routes(routes!(admin::tokens::renew))
+}
+
+/// What probes, scrapers and readers call.
+fn operations() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(openapi::serve))
+}
+
+/// The whole document; needs no gateway.
+pub fn document() -> Document {
+    let routes = OpenApiRouter::with_openapi(openapi::Head::openapi())
+        .merge(wecom())
+        .merge(bots())
+        .merge(operators())
+        .merge(operations());
+    Document::new(&routes.into_openapi())
+}
+
+/// Which routes a listener serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// `PORT` without `OPS_PORT`: everything.
+    Everybody,
+    /// `PORT` beside `OPS_PORT`: WeCom and bots.
+    Services,
+    /// `PUBLIC_PORT`: the callback alone.
+    Public,
+    /// `OPS_PORT`: operators and operations.
+    Operators,
+}
+
+/// The routes of one listener, doors included.
+pub fn router(audience: Audience, app: &App) -> Router {
+    let puppets = app.doors.puppets.clone();
+    let admins = app.doors.admins.clone();
+    let bots = || bots().route_layer(from_fn_with_state(puppets, auth::require_puppet_password));
+    let operators = || operators().route_layer(from_fn_with_state(admins, auth::require_admin_token));
+    let routes = match audience {
+        Audience::Everybody => wecom().merge(bots()).merge(operators()).merge(operations()),
+        Audience::Services => wecom().merge(bots()),
+        Audience::Public => wecom(),
+        Audience::Operators => operators().merge(operations()),
+    };
+    let (router, _document) = routes.split_for_parts();
+    let router = router.with_state(app.state.clone()).layer(Extension(document())).layer(CatchPanicLayer::new());
+    // Around the router, because a route is chosen before the router's own layers run. Endpoints
+    // that end in a slash give paths that begin with two.
+    let normalized = NormalizePathLayer::trim_trailing_slash().layer(router);
+    Router::new().fallback(move |request: Request| async move {
+        match normalized.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    })
+}

@@ -1,0 +1,299 @@
+//! The file's content into corps, with all faults at once: each by its path in the document and the
+//! rule it breaks, never with the value, which may be a secret in the wrong place.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::de::{MapAccess, Visitor};
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Secret};
+
+const NO_TEXT: &str = "must be a string";
+const NO_LIST: &str = "must be a list";
+const NO_OBJECT: &str = "must be an object";
+
+/// What is wrong with a document; one fault a line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults(Vec<(String, String)>);
+
+impl Faults {
+    /// Path and rule of each fault.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(path, rule)| (path.as_str(), rule.as_str()))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn add(&mut self, path: impl Into<String>, rule: impl Into<String>) {
+        self.0.push((path.into(), rule.into()));
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (path, rule)) in self.0.iter().enumerate() {
+            let separator = if at == 0 { "" } else { "\n" };
+            let colon = if path.is_empty() { "" } else { ": " };
+            write!(f, "{separator}{path}{colon}{rule}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The corps of a document, by id.
+pub fn parse(content: &[u8], now: Timestamp) -> Result<Vec<Corp>, Faults> {
+    let mut faults = Faults::default();
+    let mut corps = Vec::new();
+    match serde_json::from_slice::<Document>(content) {
+        Ok(document) => {
+            for (id, value) in &document.corps.0 {
+                corps.extend(parse_corp(id, value, now, &mut faults));
+            }
+        }
+        // Its text names line, column and expectation. A value that it quotes could be a secret.
+        Err(error) => faults.add("", syntax_fault(&error)),
+    }
+    corps.sort_by(|one, other| one.id.cmp(&other.id));
+    for pair in corps.windows(2) {
+        if let [one, other] = pair
+            && one.id == other.id
+        {
+            faults.add(format!("corps.{}", one.id), "stands there twice");
+        }
+    }
+    if faults.is_empty() { Ok(corps) } else { Err(faults) }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    corps: Pairs,
+}
+
+/// An object as written: a map would silently drop a repeated name.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> serde::Deserialize<'de> for Pairs {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of corps by their ids")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+fn syntax_fault(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    let shape = r#"{"corps":{"ww…":{"credentials":[…]}}}"#;
+    match error.classify() {
+        serde_json::error::Category::Data => format!("must have the shape {shape} (line {line}, column {column})"),
+        _ => format!("is not JSON from line {line}, column {column} on; the shape is {shape}"),
+    }
+}
+
+fn parse_corp(id: &str, value: &Value, now: Timestamp, faults: &mut Faults) -> Option<Corp> {
+    let path = format!("corps.{id}");
+    let known = ["credentials", "wecomProxy", "services"];
+    let fields = object(value, &path, &known, faults)?;
+    let id = CorpId::parse(id).map_err(|rule| faults.add(&path, format!("a corp id {rule}"))).ok();
+    let credentials = parse_credentials(fields, &path, faults);
+    let wecom_proxy = optional_text(fields, &path, "wecomProxy", faults).and_then(|text| {
+        let valid = is_proxy(text);
+        if !valid {
+            faults.add(format!("{path}.wecomProxy"), "must be http(s)://[user:password@]host[:port]");
+        }
+        valid.then(|| Secret::new(text))
+    });
+    if fields.get("services").is_some_and(|services| !services.is_object()) {
+        faults.add(format!("{path}.services"), NO_OBJECT);
+    }
+    Some(Corp { id: id?, source: CorpSource::File, credentials, wecom_proxy, updated_at: now })
+}
+
+fn parse_credentials(fields: &Map<String, Value>, path: &str, faults: &mut Faults) -> Vec<CallbackCredential> {
+    let path = format!("{path}.credentials");
+    let Some(value) = fields.get("credentials") else { return Vec::new() };
+    let Some(list) = value.as_array() else {
+        faults.add(path, NO_LIST);
+        return Vec::new();
+    };
+    let parsed = list.iter().enumerate();
+    parsed.filter_map(|(at, credential)| parse_credential(credential, &format!("{path}[{at}]"), faults)).collect()
+}
+
+/// One credential in its wire shape `{token, encodingAESKey, receiveIds?, label?}`.
+pub fn parse_credential(value: &Value, path: &str, faults: &mut Faults) -> Option<CallbackCredential> {
+    let fields = object(value, path, &["token", "encodingAESKey", "receiveIds", "label"], faults)?;
+    let token = required_text(fields, path, "token", faults);
+    if token.is_some_and(str::is_empty) {
+        faults.add(format!("{path}.token"), "must not be empty");
+    }
+    let key = required_text(fields, path, "encodingAESKey", faults);
+    let key = key
+        .map(EncodingAesKey::parse)
+        .and_then(|parsed| parsed.map_err(|rule| faults.add(format!("{path}.encodingAESKey"), rule.to_string())).ok());
+    let receive_ids = receive_ids(fields, path, faults);
+    let label = optional_text(fields, path, "label", faults).map(str::to_owned);
+    Some(CallbackCredential { receive_ids, label, ..CallbackCredential::new(Secret::new(token?), key?) })
+}
+
+fn receive_ids(fields: &Map<String, Value>, path: &str, faults: &mut Faults) -> Vec<String> {
+    let path = format!("{path}.receiveIds");
+    let list = match fields.get("receiveIds") {
+        None => return Vec::new(),
+        Some(Value::Array(list)) => list,
+        Some(_) => {
+            faults.add(path, NO_LIST);
+            return Vec::new();
+        }
+    };
+    let mut text = |(at, value): (usize, &Value)| {
+        let text = value.as_str();
+        if text.is_none() {
+            faults.add(format!("{path}[{at}]"), NO_TEXT);
+        }
+        text.map(str::to_owned)
+    };
+    list.iter().enumerate().filter_map(&mut text).collect()
+}
+
+fn object<'a>(value: &'a Value, path: &str, known: &[&str], faults: &mut Faults) -> Option<&'a Map<String, Value>> {
+    let Some(fields) = value.as_object() else {
+        faults.add(path, NO_OBJECT);
+        return None;
+    };
+    for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
+        faults.add(format!("{path}.{name}"), format!("is unknown; known are {}", known.join(", ")));
+    }
+    Some(fields)
+}
+
+fn required_text<'a>(fields: &'a Map<String, Value>, path: &str, name: &str, faults: &mut Faults) -> Option<&'a str> {
+    if !fields.contains_key(name) {
+        faults.add(format!("{path}.{name}"), "is missing");
+    }
+    optional_text(fields, path, name, faults)
+}
+
+fn optional_text<'a>(fields: &'a Map<String, Value>, path: &str, name: &str, faults: &mut Faults) -> Option<&'a str> {
+    let value = fields.get(name)?;
+    if !value.is_string() {
+        faults.add(format!("{path}.{name}"), NO_TEXT);
+    }
+    value.as_str()
+}
+
+fn is_proxy(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const KEY: &str = "6qkdMrq68nTKduznJYO1A37W2oEgpkMUvkttRToqhUt";
+
+    fn faults(document: &Value) -> Vec<String> {
+        let faults = parse(document.to_string().as_bytes(), Timestamp::UNIX_EPOCH).unwrap_err();
+        faults.iter().map(|(path, rule)| format!("{path}: {rule}")).collect()
+    }
+
+    #[test]
+    fn reads_every_field() {
+        let document = json!({ "corps": { "wwB": {}, "wwA": {
+            "credentials": [
+                { "token": "t1", "encodingAESKey": KEY, "receiveIds": ["", "ww9"], "label": "new" },
+                { "token": "t2", "encodingAESKey": KEY },
+            ],
+            "wecomProxy": "http://user:password@proxy:3128",
+            "services": { "crm": { "url": "http://crm" } },
+        } } });
+        let corps = parse(document.to_string().as_bytes(), Timestamp::UNIX_EPOCH).unwrap();
+        let [a, b] = &corps[..] else { panic!("two corps") };
+        assert_eq!((a.id.as_str(), b.id.as_str()), ("wwA", "wwB"));
+        assert_eq!(a.source, CorpSource::File);
+        assert_eq!(a.wecom_proxy, Some(Secret::new("http://user:password@proxy:3128")));
+        let first = &a.credentials[0];
+        assert_eq!((first.token.expose(), first.aes_key.text().expose()), ("t1", KEY));
+        assert_eq!(
+            (first.receive_ids.clone(), first.label.as_deref()),
+            (vec![String::new(), "ww9".into()], Some("new"))
+        );
+        assert_eq!(a.credentials[1].receive_ids, Vec::<String>::new());
+        assert!(b.credentials.is_empty());
+    }
+
+    #[test]
+    fn names_all_faults_at_once_and_no_value() {
+        let document = json!({ "corps": {
+            "w w": {},
+            "ww1": { "credentials": [
+                { "token": "", "encodingAESKey": "s3cret", "lable": "s3cret" },
+                { "token": 7, "receiveIds": ["a", 1], "label": [] },
+                "s3cret",
+            ], "wecomProxy": "s3cret", "services": [] },
+            "ww2": { "credentials": "s3cret" },
+            "ww3": "s3cret",
+        } });
+        let found = faults(&document);
+        assert_eq!(
+            found,
+            [
+                "corps.w w: a corp id must be 1 to 64 characters of A-Z a-z 0-9 _ -",
+                "corps.ww1.credentials[0].lable: is unknown; known are token, encodingAESKey, receiveIds, label",
+                "corps.ww1.credentials[0].token: must not be empty",
+                "corps.ww1.credentials[0].encodingAESKey: must be the 43 characters of EncodingAESKey as WeCom shows it",
+                "corps.ww1.credentials[1].token: must be a string",
+                "corps.ww1.credentials[1].encodingAESKey: is missing",
+                "corps.ww1.credentials[1].receiveIds[1]: must be a string",
+                "corps.ww1.credentials[1].label: must be a string",
+                "corps.ww1.credentials[2]: must be an object",
+                "corps.ww1.wecomProxy: must be http(s)://[user:password@]host[:port]",
+                "corps.ww1.services: must be an object",
+                "corps.ww2.credentials: must be a list",
+                "corps.ww3: must be an object",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_document_of_another_shape_is_named_by_its_place() {
+        for content in ["", "{", "[]", r#"{"corps":"s3cret"}"#, r#"{"corps":{},"s3cret":1}"#, "{}"] {
+            let faults = parse(content.as_bytes(), Timestamp::UNIX_EPOCH).unwrap_err().to_string();
+            assert!(faults.contains("line") && !faults.contains("s3cret"), "{faults}");
+        }
+    }
+
+    #[test]
+    fn a_corp_that_stands_there_twice_is_a_fault() {
+        let twice = parse(br#"{"corps":{"ww1":{},"ww1":{}}}"#, Timestamp::UNIX_EPOCH).unwrap_err();
+        assert_eq!(twice.to_string(), "corps.ww1: stands there twice");
+    }
+
+    proptest! {
+        #[test]
+        fn no_content_panics(content in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&content, Timestamp::UNIX_EPOCH);
+        }
+    }
+}

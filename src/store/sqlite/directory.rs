@@ -1,0 +1,84 @@
+//! `DATA_DIR`: created for its owner alone, locked to one process, home of the generated key.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::OpenError;
+use crate::domain::Secret;
+use crate::store::sealed::MasterKeys;
+
+const DATABASE: &str = "gateway.db";
+const LOCK: &str = "gateway.lock";
+const MASTER_KEY: &str = "master.key";
+
+/// The directory while it is ours.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Locked for as long as it is open; the system unlocks it however the process ends.
+    _lock: File,
+}
+
+impl Directory {
+    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| OpenError::io(path, "be created", error))?;
+        let lock = private(OpenOptions::new().create(true).truncate(false))
+            .open(path.join(LOCK))
+            .map_err(|error| OpenError::io(path, "be written", error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: path.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(OpenError::io(path, "be locked", error)),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The database file, created readable for its owner alone; SQLite gives its further files the
+    /// same mode.
+    pub(super) fn database(&self) -> Result<PathBuf, OpenError> {
+        let path = self.path.join(DATABASE);
+        private(OpenOptions::new().create(true).truncate(false)).open(&path).map_err(|error| self.unwritable(error))?;
+        Ok(path)
+    }
+
+    /// The generated keys, when there are any.
+    pub(super) fn master_key(&self) -> Result<Option<MasterKeys>, OpenError> {
+        let text = match fs::read_to_string(self.path.join(MASTER_KEY)) {
+            Ok(text) => Secret::new(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(OpenError::io(&self.path, "be read", error)),
+        };
+        let keys = MasterKeys::parse(&text);
+        keys.map(Some).map_err(|rule| OpenError::MasterKeyFile { path: self.path.join(MASTER_KEY), rule })
+    }
+
+    /// Keeps a generated key. A crash leaves all of it or nothing.
+    pub(super) fn keep_master_key(&self, key: &Secret) -> Result<(), OpenError> {
+        let draft = self.path.join("master.key.new");
+        let write = || {
+            let mut file = private(OpenOptions::new().create(true).truncate(true)).open(&draft)?;
+            writeln!(file, "{}", key.expose())?;
+            file.sync_all()?;
+            fs::rename(&draft, self.path.join(MASTER_KEY))?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(|error| self.unwritable(error))
+    }
+
+    fn unwritable(&self, error: io::Error) -> OpenError {
+        OpenError::io(&self.path, "be written", error)
+    }
+}
+
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options.write(true).mode(0o600)
+}

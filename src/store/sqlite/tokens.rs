@@ -1,0 +1,73 @@
+//! Cached access tokens.
+
+use async_trait::async_trait;
+use rusqlite::{Row, params};
+
+use super::SqliteStore;
+use super::rows::{change, opened, parsed, select, select_one, time};
+use crate::domain::{AppKey, CorpId, Fingerprint};
+use crate::store::sealed::{MasterKeys, Place};
+use crate::store::{Result, StoredToken, Tokens};
+
+const TOKEN: &str = "SELECT * FROM access_token WHERE corp_id = ? AND secret_id = ?";
+const TOKENS: &str = "SELECT * FROM access_token ORDER BY corp_id, secret_id";
+const PUT: &str = "
+INSERT INTO access_token VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET access_token = excluded.access_token, fetched_at = excluded.fetched_at,
+  expires_at = excluded.expires_at, renewed_to_same = excluded.renewed_to_same
+WHERE excluded.fetched_at >= access_token.fetched_at";
+
+#[async_trait]
+impl Tokens for SqliteStore {
+    async fn token(&self, app: &AppKey) -> Result<Option<StoredToken>> {
+        let app = app.clone();
+        self.read_sealed(move |db, keys| {
+            select_one(db, TOKEN, [app.corp_id.as_str(), app.secret.as_str()], |row| read_token(keys, row))
+        })
+        .await
+    }
+
+    async fn tokens(&self) -> Result<Vec<StoredToken>> {
+        self.read_sealed(|db, keys| select(db, TOKENS, (), |row| read_token(keys, row))).await
+    }
+
+    /// Lost by a power cut, it costs one upstream call.
+    async fn put_token(&self, token: &StoredToken) -> Result<()> {
+        let token = token.clone();
+        let sealed = self.keys.seal(&place(&row_name(&token.app)), &token.access_token)?;
+        self.write_lightly(move |db| {
+            let values = params![
+                token.app.corp_id.as_str(),
+                token.app.secret.as_str(),
+                sealed,
+                token.fetched_at.as_millisecond(),
+                token.expires_at.as_millisecond(),
+                token.renewed_to_same,
+            ];
+            change(db, PUT, values).map(drop)
+        })
+        .await
+    }
+}
+
+fn row_name(app: &AppKey) -> String {
+    format!("{}/{}", app.corp_id, app.secret)
+}
+
+fn place(row: &str) -> Place<'_> {
+    Place { table: "access_token", row, field: "access_token" }
+}
+
+fn read_token(keys: &MasterKeys, row: &Row<'_>) -> Result<StoredToken> {
+    let app = AppKey {
+        corp_id: parsed(row, "corp_id", CorpId::parse)?,
+        secret: Fingerprint::from_text(row.get::<_, String>("secret_id")?),
+    };
+    Ok(StoredToken {
+        access_token: opened(row, keys, &place(&row_name(&app)))?,
+        fetched_at: time(row, "fetched_at")?,
+        expires_at: time(row, "expires_at")?,
+        renewed_to_same: row.get("renewed_to_same")?,
+        app,
+    })
+}

@@ -1,0 +1,110 @@
+//! How a call to WeCom fails, in words that hold neither a URL nor a secret.
+
+use std::error::Error as _;
+use std::io;
+
+use super::errcode::{Api, Class, Errcode};
+
+/// As much of WeCom's own text as is worth keeping.
+const ERRMSG_LIMIT: usize = 512;
+/// WeCom's secrets have 43 characters.
+const SHORTEST_SECRET: usize = 8;
+
+/// Three cases, because callers do three things: heed the errcode, try later, or tell the operator
+/// that something in between is no WeCom.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WecomError {
+    /// WeCom answered, with an errcode.
+    #[error("WeCom answered errcode {}: {}", .0.errcode, .0.errmsg)]
+    Refused(Refusal),
+    /// No answer came.
+    #[error("{host} cannot be reached: {reason}")]
+    Unreachable { host: String, reason: &'static str },
+    /// What answered does not speak WeCom's protocol, or stands before a WeCom that is down.
+    #[error("{host} gave no usable answer: {reason}")]
+    BadAnswer { host: String, reason: String },
+}
+
+/// WeCom's "no".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub errcode: Errcode,
+    /// WeCom's text, without the secrets of the call, shortened.
+    pub errmsg: String,
+    pub api: Api,
+}
+
+impl Refusal {
+    pub(super) fn new(errcode: i64, errmsg: &str, api: Api, secrets: &[&str]) -> Self {
+        Self { errcode: Errcode(errcode), errmsg: scrubbed(errmsg, secrets), api }
+    }
+
+    pub fn class(&self) -> Class {
+        self.errcode.class(self.api)
+    }
+}
+
+/// The text without the secrets, in case the other side echoes what it was sent. What is too short to
+/// be a secret is left: striking it out would only mangle the text.
+fn scrubbed(text: &str, secrets: &[&str]) -> String {
+    let mut clean = text.to_owned();
+    for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
+        clean = clean.replace(secret, "***");
+        let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        clean = clean.replace(&encoded, "***");
+    }
+    let end = clean.floor_char_boundary(ERRMSG_LIMIT);
+    clean.truncate(end);
+    clean
+}
+
+/// Names the fault of a call; reqwest's own text holds the URL, and with it the secret.
+pub(super) fn reason(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        return "timed out";
+    }
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(named) = cause.downcast_ref::<io::Error>().and_then(named_io_fault) {
+            return named;
+        }
+        if cause.is::<rustls::Error>() {
+            return "TLS failed (is the certificate trusted?)";
+        }
+        if cause.to_string().contains("dns error") {
+            return "its name does not resolve";
+        }
+        source = cause.source();
+    }
+    if error.is_connect() { "no connection" } else { "the connection broke" }
+}
+
+fn named_io_fault(error: &io::Error) -> Option<&'static str> {
+    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        return Some("TLS failed (is the certificate trusted?)");
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Some("connection refused"),
+        io::ErrorKind::ConnectionReset => Some("connection reset"),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Some("no route to it"),
+        io::ErrorKind::TimedOut => Some("timed out"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echoed_secret_is_struck_out_in_both_spellings() {
+        let clean = scrubbed("secret s+1/wxyz, sent as s%2B1%2Fwxyz", &["s+1/wxyz"]);
+        assert_eq!(clean, "secret ***, sent as ***");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let clean = scrubbed(&"码".repeat(1000), &[]);
+        assert!(clean.len() <= ERRMSG_LIMIT && clean.chars().all(|character| character == '码'));
+    }
+}

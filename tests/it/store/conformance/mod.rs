@@ -1,0 +1,61 @@
+//! Every sentence of the traits' contracts as a case, for any back end. A back end joins with
+//! `conformance!(crate::store::backend::open)`, where `open` makes an empty store.
+
+pub mod corps;
+pub mod leases;
+pub mod model;
+pub mod puppets;
+pub mod rows;
+pub mod tokens;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use wxkf_gateway::store::Store;
+
+/// An empty store for one case.
+pub struct Opened {
+    pub store: Arc<dyn Store>,
+    /// What must live as long as the store.
+    pub keep: Box<dyn Any + Send>,
+}
+
+/// All cases, as tests of one back end.
+macro_rules! conformance {
+    ($open:path) => {
+        $crate::store::conformance::tests_of! { $open;
+            corps: absence, replaced_as_a_whole, listed_by_id, deleted_once;
+            puppets: absence, replaced_as_a_whole, one_registration_a_kf, paged_by_kf,
+                pairs_are_distinct_latest_first, offline_keeps_the_rest, away_for_the_registration_that_was_seen,
+                only_online_bots_are_listed_as_away, deleted_once;
+            tokens: absence, the_later_fetched_stays, listed_by_app;
+            rows: absence, every_field_comes_back, a_second_row_of_an_id_changes_nothing,
+                settled_up_to_the_order, a_signed_delivery_settles_earlier_unsigned_rows,
+                an_unsigned_delivery_settles_no_signed_row, expired_rows_are_settled_too,
+                the_newest_by_trust_then_order, only_live_rows_are_newest, expiry_leaves_one_expired_row,
+                expiry_of_the_older_leaves_the_newer, expiry_spares_other_accounts, revived_with_new_times,
+                deleted_once, listed_by_id_and_filter, swept_when_needless_or_old, live_accounts_wait,
+                unknown_unsigned_rows_are_counted;
+            leases: due_rows_are_claimed_longest_due_first, a_lease_keeps_others_away_until_it_ends,
+                concurrent_claims_share_nothing, the_next_due_counts_leases, postponed_by_its_owner_alone,
+                woken_rows_are_due_and_free, expired_rows_are_not_worked_on;
+            model: random_interleavings_agree_with_a_model;
+        }
+    };
+}
+
+macro_rules! tests_of {
+    ($open:path; $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let opened = $open().await;
+                $crate::store::conformance::$module::$case(&opened.store).await;
+                drop(opened.store);
+                drop(opened.keep);
+            })+
+        })+
+    };
+}
+
+pub(super) use {conformance, tests_of};

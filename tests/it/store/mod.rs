@@ -1,0 +1,5 @@
+//! The stores: one conformance suite that every back end passes, and what is peculiar to each.
+
+mod conformance;
+mod samples;
+mod sqlite;

@@ -1,0 +1,134 @@
+//! Values to store. Times are seconds after one moment, so that they can be compared at a glance.
+
+use jiff::Timestamp;
+use wxkf_gateway::domain::{
+    Account, AppKey, CallbackCredential, Corp, CorpId, CorpSource, Digest, EncodingAesKey, Endpoint, EventId,
+    Fingerprint, KfEvent, OpenKfId, Order, Payload, Puppet, RawCallback, Secret, Trust,
+};
+use wxkf_gateway::store::{HeldEvent, HeldState, Lease, Settled, StoredToken};
+
+pub const START: i64 = 1_780_000_000;
+
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(START + seconds).unwrap()
+}
+
+pub fn corp_id(text: &str) -> CorpId {
+    CorpId::parse(text).unwrap()
+}
+
+pub fn kf_id(text: &str) -> OpenKfId {
+    OpenKfId::parse(text).unwrap()
+}
+
+pub fn account(corp: &str, kf: &str) -> Account {
+    Account { corp: corp_id(corp), kf: kf_id(kf) }
+}
+
+/// A key of its own for each letter.
+pub fn aes_key(letter: char) -> EncodingAesKey {
+    EncodingAesKey::parse(&letter.to_string().repeat(43)).unwrap()
+}
+
+pub fn credential(token: &str, letter: char) -> CallbackCredential {
+    CallbackCredential::new(Secret::new(token), aes_key(letter))
+}
+
+pub fn corp(id: &str) -> Corp {
+    let mut with_ids = credential("seeded-corp-token", 'A');
+    with_ids.receive_ids = vec![String::new(), "ww-other".into()];
+    with_ids.label = Some("老的 \"one\"".into());
+    Corp {
+        id: corp_id(id),
+        source: CorpSource::Admin,
+        credentials: vec![with_ids, credential("second-token", 'B')],
+        wecom_proxy: Some(Secret::new("http://user:seeded-proxy@proxy:3128")),
+        updated_at: at(1),
+    }
+}
+
+pub fn puppet(corp: &str, kf: &str) -> Puppet {
+    Puppet {
+        kf_id: kf_id(kf),
+        name: "客服 'one'".into(),
+        endpoint: Endpoint::parse("http://bot:8080/base").unwrap(),
+        corp_id: corp_id(corp),
+        corp_secret: Secret::new("seeded-corp-secret"),
+        token: Secret::new("seeded-bot-token"),
+        aes_key: aes_key('C'),
+        online: true,
+        last_online_at: Some(at(2)),
+        registered_at: Some(at(1)),
+        away_since: None,
+    }
+}
+
+pub fn token(corp: &str, secret: &str, fetched: i64) -> StoredToken {
+    StoredToken {
+        app: AppKey { corp_id: corp_id(corp), secret: Secret::new(secret).fingerprint() },
+        access_token: Secret::new(format!("seeded-access-token-{fetched}")),
+        fetched_at: at(fetched),
+        expires_at: at(fetched + 7_200),
+        renewed_to_same: fetched % 2 == 1,
+    }
+}
+
+/// An event created and arrived so many seconds after the start.
+pub fn event(account: &Account, created: i64, arrival: i64, trust: Trust) -> KfEvent {
+    KfEvent {
+        id: EventId::new(at(arrival)),
+        account: account.clone(),
+        order: Order { created: START + created, arrival: at(arrival).as_millisecond() },
+        trust,
+        digest: Digest::of(&arrival.to_be_bytes()),
+        born_at: at(created),
+        payload: Payload { sync_token: Some("ENC-token".into()), extra: serde_json::Map::new(), raw: None },
+    }
+}
+
+/// A live row that is due when it arrived.
+pub fn held(event: KfEvent) -> HeldEvent {
+    let due_at = event.arrival();
+    let expires_at = event.born_at + std::time::Duration::from_secs(585);
+    HeldEvent { event, state: HeldState::Live, expires_at, due_at, attempts: 0, last_error: None, lease: None }
+}
+
+/// A signed live row, created when it arrived.
+pub fn signed(account: &Account, arrival: i64) -> HeldEvent {
+    held(event(account, arrival, arrival, Trust::Signed))
+}
+
+pub fn unsigned(account: &Account, arrival: i64) -> HeldEvent {
+    held(event(account, arrival, arrival, Trust::Unsigned))
+}
+
+pub fn lease(owner: &str, until: i64) -> Lease {
+    Lease { owner: owner.into(), until: at(until) }
+}
+
+pub fn settled_by(held: &HeldEvent) -> Settled {
+    Settled { order: held.event.order, trust: held.event.trust }
+}
+
+/// A row with every field filled with something that is easily lost.
+pub fn full_row(account: &Account) -> HeldEvent {
+    let mut row = signed(account, 7);
+    let extra = serde_json::json!({
+        "zeta": 1, "alpha": { "b": [null, true], "a": "\u{0}\u{1f600}\"" },
+        "float": 0.1 + 0.2, "tiny": 5e-324, "big": u64::MAX, "negative": i64::MIN,
+    });
+    row.event.payload = Payload {
+        sync_token: Some("令牌".into()),
+        extra: extra.as_object().unwrap().clone(),
+        raw: Some(RawCallback {
+            query: "msg_signature=a%2Bb&timestamp=1&nonce=+".into(),
+            body: (0..=255).collect::<Vec<u8>>().into(),
+            credential: Fingerprint::of(&[b"pair"]),
+        }),
+    };
+    row.attempts = u32::MAX;
+    row.last_error = Some("拒绝 connection".into());
+    row.lease = Some(lease("replica-1", 60));
+    row.due_at = at(3) + std::time::Duration::from_millis(123);
+    row
+}

@@ -1,0 +1,88 @@
+//! What a new process finds, and how few syncs a crowd needs.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use wxkf_gateway::store::sqlite::{KeySource, SqliteStore};
+use wxkf_gateway::store::{Corps as _, Events as _, HeldState, Puppets as _, Tokens as _};
+
+use super::open_in;
+use crate::store::samples::{account, at, corp, corp_id, full_row, lease, puppet, signed, token};
+
+#[tokio::test]
+async fn everything_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut row = full_row(&account("ww1", "wk1"));
+    row.lease = None;
+    row.due_at = at(0);
+    let mut expired = signed(&account("ww1", "wk1"), 1);
+    expired.state = HeldState::Expired;
+    let store = open_in(dir.path()).unwrap();
+    store.put_corp(&corp("ww1")).await.unwrap();
+    store.put_puppet(&puppet("ww1", "wk1")).await.unwrap();
+    store.put_token(&token("ww1", "s", 1)).await.unwrap();
+    store.hold(&row).await.unwrap();
+    store.hold(&expired).await.unwrap();
+    drop(store);
+
+    let store = open_in(dir.path()).unwrap();
+    assert_eq!(store.corps().await, Ok(vec![corp("ww1")]));
+    assert_eq!(store.puppets_of(&corp_id("ww1")).await, Ok(vec![puppet("ww1", "wk1")]));
+    assert_eq!(store.tokens().await, Ok(vec![token("ww1", "s", 1)]));
+    assert_eq!(store.held(&row.event.id).await, Ok(Some(row)));
+    assert_eq!(store.held(&expired.event.id).await, Ok(Some(expired)));
+}
+
+#[tokio::test]
+async fn leases_of_the_process_before_end_and_all_is_due_soon() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut leased = signed(&account("ww1", "wk1"), 1);
+    leased.lease = Some(lease("the process before", 900));
+    let mut put_off = signed(&account("ww1", "wk2"), 2);
+    put_off.due_at = at(900);
+    let mut expired = signed(&account("ww1", "wk3"), 3);
+    (expired.state, expired.due_at) = (HeldState::Expired, at(900));
+    let store = open_in(dir.path()).unwrap();
+    for row in [&leased, &put_off, &expired] {
+        store.hold(row).await.unwrap();
+    }
+    drop(store);
+
+    let store = SqliteStore::open(dir.path(), KeySource::Kept, at(100)).unwrap();
+    leased.lease = None;
+    put_off.due_at = at(105);
+    for row in [leased, put_off, expired] {
+        assert_eq!(store.held(&row.event.id).await, Ok(Some(row)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_concurrent_writes_share_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_in(dir.path()).unwrap();
+    let rows: Vec<_> = (0..1_000).map(|n| signed(&account("ww1", &format!("wk{n}")), n)).collect();
+    let before = store.commits();
+    for held in join_all(rows.iter().map(|row| store.hold(row))).await {
+        held.unwrap();
+    }
+    let commits = store.commits() - before;
+    assert!(commits <= 250, "{commits} commits for 1,000 rows");
+    drop(store);
+    let store = open_in(dir.path()).unwrap();
+    let due = store.claim_due(at(2_000), &lease("me", 9_000), 2_000).await.unwrap();
+    assert_eq!(due.len(), rows.len());
+}
+
+/// A caller that gives up changes nothing for the others, nor for the store.
+#[tokio::test]
+async fn callers_may_give_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_in(dir.path()).unwrap();
+    let rows: Vec<_> = (0..50).map(|n| signed(&account("ww1", &format!("wk{n}")), n)).collect();
+    for row in &rows {
+        let _ = tokio::time::timeout(Duration::ZERO, store.hold(row)).await;
+        let _ = tokio::time::timeout(Duration::ZERO, store.held(&row.event.id)).await;
+    }
+    store.hold(&rows[0]).await.unwrap();
+    assert_eq!(store.held(&rows[0].event.id).await, Ok(Some(rows[0].clone())));
+}
