@@ -90,6 +90,7 @@ pub mod manager;
 pub mod openapi;
 pub mod router;
 pub mod server;
+pub mod simulator;
 pub mod store;
 pub mod telemetry;
 pub mod wecom;

@@ -1,0 +1,185 @@
+//! What a test or a script does with a running WeCom: set it up, let customers write, break things.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::api::messages;
+use super::callbacks::{Delivery, Verification};
+use super::events::{EventFields, inner_xml};
+use super::faults::{Fault, Rule, Target, When};
+use super::setup::CorpSetup;
+use super::world::App;
+use super::{Api, Happening, Wecom};
+use crate::domain::Clock;
+use crate::simulator::Journal;
+
+impl Wecom {
+    /// Sets up a corp, or changes one.
+    pub fn corp(&self, id: &str) -> CorpSetup<'_> {
+        self.shared.world.lock().corps.entry(id.to_owned()).or_default();
+        CorpSetup::new(self, id)
+    }
+
+    /// Where the corp's callbacks go from now on.
+    pub fn set_callback_url(&self, corp: &str, url: &str) {
+        drop(self.corp(corp).callback_url(url));
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.shared.options.clock
+    }
+
+    pub fn journal(&self) -> &Journal<Happening> {
+        &self.shared.journal
+    }
+
+    /// A customer writes a text: it is stored, and the account's callback goes out with a fresh sync
+    /// token. Returns when the callback was accepted or given up.
+    pub async fn customer_writes(&self, corp: &str, open_kf_id: &str, customer: &str, text: &str) -> Delivery {
+        let event = self.shared.store_message(corp, open_kf_id, customer, text);
+        // Its own task: a caller that goes away must not keep WeCom from repeating.
+        let (shared, corp) = (Arc::clone(&self.shared), corp.to_owned());
+        let sending = self.shared.tasks.spawn(async move { shared.call_back(&corp, &event).await });
+        sending.await.unwrap_or(Delivery::NoCallbackUrl)
+    }
+
+    /// A customer writes and no callback goes out, as if it were lost for good.
+    pub fn customer_writes_silently(&self, corp: &str, open_kf_id: &str, customer: &str, text: &str) {
+        self.shared.store_message(corp, open_kf_id, customer, text);
+    }
+
+    /// The sync token of a fresh event, for tests that dispatch by themselves.
+    pub fn sync_token(&self, corp: &str, open_kf_id: &str) -> String {
+        messages::sync_token(&mut self.shared.world.lock(), corp, open_kf_id, self.clock().now())
+    }
+
+    /// A customer opens the conversation: stored as `enter_session`, whose welcome code is returned.
+    pub fn customer_enters(&self, corp: &str, open_kf_id: &str, customer: &str) -> String {
+        messages::enter_session(&mut self.shared.world.lock(), corp, open_kf_id, customer, self.clock().now())
+    }
+
+    /// Sends an inner XML to the corp's callback URL, with WeCom's repeats.
+    pub async fn call_back(&self, corp: &str, inner_xml: &str) -> Delivery {
+        self.shared.call_back(corp, inner_xml).await
+    }
+
+    /// Sends an event of the given kind (see [`inner_xml`]).
+    pub async fn send_event(&self, corp: &str, name: &str, open_kf_id: &str, content: &str) -> Delivery {
+        let fields = EventFields {
+            corp,
+            open_kf_id,
+            token: &self.sync_token(corp, open_kf_id),
+            create_time: self.clock().now().as_second(),
+            suite: "dk_simulated_suite",
+            content,
+        };
+        self.shared.call_back(corp, &inner_xml(name, &fields)).await
+    }
+
+    /// The administrator presses "save": the URL is verified.
+    pub async fn verify_url(&self, corp: &str) -> Verification {
+        self.shared.verify_url(corp).await
+    }
+
+    /// How often `gettoken` was called with this pair, refused calls and faults included.
+    pub fn gettoken_calls(&self, corp: &str, secret: &str) -> u64 {
+        let world = self.shared.world.lock();
+        world.corps.get(corp).and_then(|corp| corp.apps.get(secret)).map_or(0, |app| app.calls)
+    }
+
+    /// How often an API was called by anybody, faults included.
+    pub fn calls(&self, api: Api) -> usize {
+        let called = |what: &Happening| matches!(what, Happening::ApiCalled { api: path, .. } if path == api.path());
+        self.journal().entries().iter().filter(|entry| called(&entry.what)).count()
+    }
+
+    /// Every token of the corp becomes invalid ahead of its time (document 91039 reserves that right).
+    pub fn revoke_tokens(&self, corp: &str) {
+        self.shared.revoke_tokens(corp);
+    }
+
+    /// The administrator resets the secret: the old one and its tokens are refused.
+    pub fn reset_secret(&self, corp: &str, old: &str, new: &str) {
+        let mut world = self.shared.world.lock();
+        let outdated = world.tokens.values_mut().filter(|token| token.corp == corp && token.secret == old);
+        outdated.for_each(|token| token.revoked = true);
+        if let Some(corp) = world.corps.get_mut(corp) {
+            let app = corp.apps.remove(old).unwrap_or_default();
+            corp.apps.insert(new.to_owned(), App { current: None, calls: 0, ..app });
+        }
+    }
+
+    /// The next `count` calls go wrong.
+    pub fn fail_next(&self, target: impl Into<Target>, fault: Fault, count: u64) {
+        self.add_fault(target, fault, When::Next(count));
+    }
+
+    /// Adds a rule behind those that exist.
+    pub fn add_fault(&self, target: impl Into<Target>, fault: Fault, when: When) {
+        self.shared.faults.lock().add(target.into(), fault, when);
+    }
+
+    /// Removes every rule.
+    pub fn heal(&self) {
+        self.shared.faults.lock().clear();
+    }
+
+    pub fn faults(&self) -> Vec<Rule> {
+        self.shared.faults.lock().rules()
+    }
+
+    /// What the customer was sent, in order.
+    pub fn answers(&self, open_kf_id: &str, customer: &str) -> Vec<String> {
+        let to_customer = |what: Happening| match what {
+            Happening::CustomerAnswered { open_kf_id: kf, customer: to, text, .. }
+                if kf == open_kf_id && to == customer =>
+            {
+                Some(text)
+            }
+            _ => None,
+        };
+        self.journal().entries().into_iter().filter_map(|entry| to_customer(entry.what)).collect()
+    }
+
+    /// The first message to the customer that contains `part`, past or future.
+    pub async fn wait_for_answer(&self, customer: &str, part: &str, limit: Duration) -> Option<String> {
+        let answered = |what: &Happening| matches!(what, Happening::CustomerAnswered { customer: to, text, .. } if to == customer && text.contains(part));
+        match self.journal().wait_for(limit, answered).await?.what {
+            Happening::CustomerAnswered { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl super::Shared {
+    pub(super) fn revoke_tokens(&self, corp: &str) {
+        let mut world = self.world.lock();
+        world.tokens.values_mut().filter(|token| token.corp == corp).for_each(|token| token.revoked = true);
+        if let Some(corp) = world.corps.get_mut(corp) {
+            corp.apps.values_mut().for_each(|app| app.current = None);
+        }
+    }
+
+    /// Stores a customer's text and returns the inner XML of its event.
+    pub(super) fn store_message(&self, corp: &str, open_kf_id: &str, customer: &str, text: &str) -> String {
+        let began = Instant::now();
+        let now = self.options.clock.now();
+        let mut world = self.world.lock();
+        let content = json!({ "msgtype": "text", "text": { "content": text } });
+        messages::store(&mut world, corp, open_kf_id, customer, content, now);
+        let token = messages::sync_token(&mut world, corp, open_kf_id, now);
+        drop(world);
+        let fields =
+            EventFields { corp, open_kf_id, token: &token, create_time: now.as_second(), ..EventFields::default() };
+        let happening = Happening::CustomerWrote {
+            corp: corp.to_owned(),
+            open_kf_id: open_kf_id.to_owned(),
+            customer: customer.to_owned(),
+            text: text.to_owned(),
+        };
+        self.journal.record(happening, began);
+        inner_xml("kf_msg_or_event", &fields)
+    }
+}
