@@ -4,5 +4,7 @@
 
 mod architecture;
 mod cli;
+mod harness;
+mod journey;
 mod store;
 mod vectors;
