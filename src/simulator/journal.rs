@@ -30,7 +30,7 @@ pub struct Entry<T> {
 }
 
 fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(at)
+    serializer.collect_str(&format_args!("{at:.3}"))
 }
 
 /// The record of one simulator.

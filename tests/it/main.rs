@@ -4,5 +4,6 @@
 
 mod architecture;
 mod cli;
+mod demo;
 mod store;
 mod vectors;

@@ -6,6 +6,7 @@
 
 mod gateway;
 mod narrator;
+mod news;
 mod sum;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +22,7 @@ use crate::simulator::Customer;
 use crate::simulator::bot::{Bot, BotOptions, Mode};
 use crate::simulator::wecom::{Credential, Verification, Wecom, WecomOptions};
 
-use super::{Exit, on_runtime};
+use super::{Exit, on_runtime, report};
 use gateway::{Gateway, GatewayPlan};
 use narrator::Narrator;
 use sum::Sum;
@@ -78,6 +79,7 @@ async fn show(args: Args) -> anyhow::Result<Exit> {
     };
     narrator.end(&sum.lock());
     stage.clear().await;
+    report::data("  The bot has deregistered, the gateway has stopped, its directory is gone.");
     outcome.map(|()| Exit::Success)
 }
 
