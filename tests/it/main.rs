@@ -5,5 +5,7 @@
 mod architecture;
 mod cli;
 mod demo;
+mod harness;
+mod journey;
 mod store;
 mod vectors;
