@@ -52,10 +52,10 @@ const QUESTIONS: &[&str] = &[
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// Seconds between the customer's messages
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 4)]
     every: u64,
     /// Ends after so many messages; without it, Ctrl-C ends the demo
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER")]
     messages: Option<usize>,
     /// The gateway's port; when it is taken, a free one
     #[arg(long, default_value_t = 7777)]

@@ -33,16 +33,16 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 #[derive(Debug, ClapArgs)]
 struct CorpArgs {
     /// Corp id
-    #[arg(long, default_value = "ww_simulated")]
+    #[arg(long, value_name = "ID", default_value = "ww_simulated")]
     corp: String,
     /// Secret of the corp's app
-    #[arg(long, default_value = "simulated-secret", hide_default_value = true)]
+    #[arg(long, default_value = "simulated-secret")]
     secret: String,
     /// Token of its callbacks
-    #[arg(long, default_value = "simulatedToken", hide_default_value = true)]
+    #[arg(long, default_value = "simulatedToken")]
     token: String,
     /// Key of its callbacks: `EncodingAESKey`, 43 characters
-    #[arg(long, default_value = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG", hide_default_value = true)]
+    #[arg(long, value_name = "KEY", default_value = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")]
     aes_key: String,
 }
 

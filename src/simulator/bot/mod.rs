@@ -10,7 +10,7 @@ mod happening;
 mod life;
 mod options;
 #[cfg(test)]
-mod testkit;
+pub(super) mod testkit;
 mod work;
 mod xml;
 
