@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cli;
+mod demo;
 mod harness;
 mod journey;
 mod store;
