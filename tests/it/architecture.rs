@@ -9,7 +9,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "app",
-            "callback",
             "config",
             "domain",
             "egress",
