@@ -2,9 +2,12 @@
 //! architecture, the vectors, the stores' conformance, and the real binary from outside.
 #![cfg(test)]
 
+mod admin;
 mod architecture;
+mod callbacks;
 mod cli;
 mod harness;
 mod journey;
+mod registry;
 mod store;
 mod vectors;

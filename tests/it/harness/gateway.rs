@@ -104,9 +104,13 @@ impl Gateway {
         self.http.post(format!("{}{path}", self.url))
     }
 
+    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
     /// A call of the admin API.
     pub(crate) fn admin(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}/api/admin{path}", self.url)).bearer_auth(ADMIN_TOKEN)
+        self.request(method, &format!("/api/admin{path}")).bearer_auth(ADMIN_TOKEN)
     }
 
     /// All undelivered events of a state (`live`, `expired`).
