@@ -10,4 +10,5 @@ mod harness;
 mod journey;
 mod registry;
 mod store;
+mod tokens;
 mod vectors;
