@@ -104,13 +104,19 @@ impl Resolve for GuardedResolver {
     }
 }
 
-/// What all clients share: no redirects, no proxy of the environment, a name in the log of the other side.
-fn builder() -> ClientBuilder {
-    static TLS: Once = Once::new();
-    TLS.call_once(|| {
+/// Chooses the process's TLS provider, which every HTTP client needs; this module's clients see to
+/// it themselves.
+pub fn install_tls_provider() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
         // An error means that somebody has installed one already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
+}
+
+/// What all clients share: no redirects, no proxy of the environment, a name in the log of the other side.
+fn builder() -> ClientBuilder {
+    install_tls_provider();
     #[expect(clippy::disallowed_methods, reason = "the one builder")]
     let builder = Client::builder();
     builder

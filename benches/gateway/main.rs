@@ -27,6 +27,7 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 
 fn main() -> anyhow::Result<()> {
+    wxkf_gateway::egress::install_tls_provider();
     // The bare programs run in processes of their own, as the gateway does.
     if let Some(kind) = std::env::args().nth(1).filter(|kind| kind.starts_with("bare-")) {
         return baseline::run(&kind);

@@ -1,11 +1,13 @@
 //! The command line: one file a command, and the outcome of each as an exit code.
 
 mod admin_token;
+mod demo;
 mod healthcheck;
 mod openapi;
 pub mod report;
 mod serve;
 mod settings;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -51,6 +53,11 @@ enum Command {
     /// Prints the admin token that the gateway generated, and the link of the console
     #[command(mut_args = only(&["DATA_DIR", "PORT", "OPS_PORT"]))]
     AdminToken(SettingFlags),
+    /// A part of the outside world, to work without a company, a public address or a trusted IP
+    #[command(subcommand)]
+    Simulate(Box<simulate::Args>),
+    /// Everything at once on this machine: the gateway, a simulated WeCom, a bot and a customer who writes
+    Demo(demo::Args),
 }
 
 /// How a command ended.
@@ -88,6 +95,8 @@ impl Command {
             Self::Openapi => openapi::run(),
             Self::Healthcheck(settings) => healthcheck::run(&settings),
             Self::AdminToken(settings) => admin_token::run(&settings),
+            Self::Simulate(args) => simulate::run(*args),
+            Self::Demo(args) => demo::run(args),
         }
     }
 }

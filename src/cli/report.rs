@@ -6,8 +6,11 @@ use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-const RED: Style = AnsiColor::Red.on_default().bold();
-const CYAN: Style = AnsiColor::Cyan.on_default().bold();
+pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
+pub(super) const CYAN: Style = AnsiColor::Cyan.on_default().bold();
+pub(super) const GREEN: Style = AnsiColor::Green.on_default();
+pub(super) const BOLD: Style = Style::new().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
 
 /// A line of what the command was asked for.
 pub fn data(line: impl Display) {

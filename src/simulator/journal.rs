@@ -81,14 +81,18 @@ impl<T: Clone> Journal<T> {
         self.live.subscribe()
     }
 
+    /// Everything so far, and everything that happens from now on; nothing is in both or in neither.
+    pub fn follow_from_start(&self) -> (Vec<Entry<T>>, broadcast::Receiver<Entry<T>>) {
+        let kept = self.kept.lock();
+        (kept.entries.iter().cloned().collect(), self.live.subscribe())
+    }
+
     /// The first entry that `wanted` accepts, among those kept and those to come; `None` when there
     /// was none within `limit`.
     pub async fn wait_for(&self, limit: Duration, mut wanted: impl FnMut(&T) -> bool) -> Option<Entry<T>> {
-        // Following begins before looking back, so that nothing falls between the two.
-        let mut live = self.follow();
-        let kept = self.kept.lock().entries.iter().find(|entry| wanted(&entry.what)).cloned();
-        if kept.is_some() {
-            return kept;
+        let (kept, mut live) = self.follow_from_start();
+        if let Some(entry) = kept.into_iter().find(|entry| wanted(&entry.what)) {
+            return Some(entry);
         }
         let next = async {
             loop {

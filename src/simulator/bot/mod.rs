@@ -91,6 +91,8 @@ pub struct BotOptions {
     pub listen_after: Duration,
     /// How long after it has registered and listens a dispatch no longer kills it.
     pub ready_after: Duration,
+    /// False: it asks its manager for the token before each round of work, as stateless programs do.
+    pub keeps_token: bool,
     /// Asks WeCom for news without a dispatch, as the puppet does every minute.
     pub poll_every: Option<Duration>,
     /// When a registration failed.
@@ -116,6 +118,7 @@ impl BotOptions {
             answer: Answer::default(),
             listen_after: Duration::ZERO,
             ready_after: Duration::from_millis(200),
+            keeps_token: true,
             poll_every: Some(Duration::from_secs(60)),
             register_again_after: Duration::from_secs(300),
             cursor: String::new(),

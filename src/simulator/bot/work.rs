@@ -11,6 +11,9 @@ use super::{Answer, BotHappening, Shared};
 /// Reads until nothing is left, by `has_more` alone, and answers every customer's text.
 pub(super) async fn sync(shared: &Arc<Shared>, token: Option<&str>) {
     let mut cursor = shared.cursor.lock().await;
+    if !shared.options.keeps_token {
+        *shared.token.lock() = None;
+    }
     loop {
         let began = Instant::now();
         let body = json!({

@@ -41,6 +41,7 @@ impl Gateway {
             environment.push(((*name).to_owned(), (*value).to_owned()));
         }
         let process = spawn(&environment, data.path(), &log);
+        wxkf_gateway::egress::install_tls_provider();
         #[expect(clippy::disallowed_methods, reason = "the tests' own client")]
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut gateway = Self { process, url: String::new(), environment, data, http, log };

@@ -1,0 +1,59 @@
+//! `simulate`: the outside world on the desk, one program each.
+
+mod bot;
+mod wecom;
+
+use clap::{Args as ClapArgs, Subcommand};
+use jiff::Timestamp;
+
+use crate::domain::Invalid;
+use crate::simulator::wecom::Credential;
+
+use super::{Exit, on_runtime};
+
+/// What to simulate.
+#[derive(Debug, Subcommand)]
+pub(super) enum Args {
+    /// A fake WeCom: its APIs, and encrypted callbacks to your server
+    Wecom(wecom::Args),
+    /// A small bot that registers, shows what is dispatched to it, and answers customers
+    Bot(bot::Args),
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+    on_runtime(async {
+        match args {
+            Args::Wecom(args) => wecom::run(args).await,
+            Args::Bot(args) => bot::run(args).await,
+        }
+    })
+}
+
+/// The corp that the simulated programs agree on unless they are told otherwise.
+#[derive(Debug, ClapArgs)]
+struct CorpArgs {
+    /// Corp id
+    #[arg(long, default_value = "ww_simulated")]
+    corp: String,
+    /// Secret of the corp's app
+    #[arg(long, default_value = "simulated-secret", hide_default_value = true)]
+    secret: String,
+    /// Token of its callbacks
+    #[arg(long, default_value = "simulatedToken", hide_default_value = true)]
+    token: String,
+    /// Key of its callbacks: `EncodingAESKey`, 43 characters
+    #[arg(long, default_value = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG", hide_default_value = true)]
+    aes_key: String,
+}
+
+impl CorpArgs {
+    fn credential(&self) -> anyhow::Result<Credential> {
+        let wrong = |Invalid(rule)| anyhow::anyhow!("--aes-key {rule}");
+        Credential::new(&self.corp, &self.token, &self.aes_key).map_err(wrong)
+    }
+}
+
+/// The time of day, to the millisecond, as the journals show it (UTC).
+fn time_of_day(at: Timestamp) -> String {
+    at.to_string().chars().skip(11).take(12).collect::<String>().trim_end_matches('Z').to_owned()
+}
