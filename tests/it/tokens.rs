@@ -242,6 +242,7 @@ async fn a_token_url_that_leads_back_is_refused_at_once() {
 }
 
 fn relaying_client() -> reqwest::Client {
+    wxkf_gateway::egress::install_tls_provider();
     #[expect(clippy::disallowed_methods, reason = "the tests' own client")]
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
