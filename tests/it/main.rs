@@ -10,6 +10,7 @@ mod harness;
 mod journey;
 mod openapi;
 mod registry;
+mod secrets;
 mod settings_at_start;
 mod store;
 mod tokens;

@@ -46,7 +46,7 @@ async fn gateway_and(repeated_token: RepeatedToken) -> (Gateway, Wecom) {
 }
 
 /// A service on a port of its own.
-async fn serve(routes: Router) -> String {
+pub(crate) async fn serve(routes: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(Tasks::new().spawn(async move { axum::serve(listener, routes).await }));
