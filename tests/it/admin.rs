@@ -210,6 +210,17 @@ async fn bad_input_names_every_field() {
 }
 
 #[tokio::test]
+async fn the_routers_own_refusals_have_the_shape_of_all_errors() {
+    let gateway = Gateway::start(&[]).await;
+    for (method, path) in [(Method::POST, "/corps"), (Method::GET, "/tokens/1/renew"), (Method::PATCH, "/puppets/1")] {
+        problem(gateway.admin(method.clone(), path), 405, "method-not-allowed").await;
+        assert!(gateway.admin(method, path).send().await.unwrap().headers().contains_key("allow"));
+    }
+    problem(gateway.admin(Method::GET, "/corps/%FF"), 400, "invalid").await;
+    assert_eq!(gateway.admin(Method::GET, "/none").send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
 async fn corps_of_the_file_are_read_only() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("corps.json");
