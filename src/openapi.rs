@@ -67,9 +67,12 @@ impl Document {
 }
 
 /// This document
+///
+/// The same bytes as `wxkf-gateway openapi` prints.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "openapi", tag = "Operations",
-    responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json")),
+    responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json",
+        example = json!({ "openapi": "3.1.0", "info": { "title": "wxkf-gateway" } }))),
     security(()),
 )]
 pub async fn serve(Extension(document): Extension<Document>) -> impl IntoResponse {

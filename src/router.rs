@@ -1,6 +1,6 @@
 //! Every route on one page, by audience. The same list makes the router and the OpenAPI document.
 
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::{Extension, Router};
 use tower::Layer as _;
 use tower_http::normalize_path::NormalizePathLayer;
@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::{App, AppState};
-use crate::http::{auth, health};
+use crate::http::{auth, health, problem};
 use crate::openapi::{self, Document};
 use crate::{access_token, admin, callback, manager};
 
@@ -80,7 +80,10 @@ pub fn router(audience: Audience, app: &App) -> Router {
     let puppets = app.doors.puppets.clone();
     let admins = app.doors.admins.clone();
     let bots = || bots().route_layer(from_fn_with_state(puppets, auth::require_puppet_password));
-    let operators = || operators().route_layer(from_fn_with_state(admins, auth::require_admin_token));
+    let operators = || {
+        let guarded = operators().route_layer(from_fn_with_state(admins, auth::require_admin_token));
+        guarded.layer(map_response(problem::in_one_shape))
+    };
     let operations = operations().layer(Extension(document()));
     let routes = match audience {
         Audience::Everybody => wecom().merge(bots()).merge(operators()).merge(operations),

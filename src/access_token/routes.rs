@@ -18,11 +18,15 @@ use crate::wecom::{Errcode, LOOP_HEADER};
 #[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct TokenParams {
-    /// The corp id
+    /// The corp id.
+    #[param(example = "ww1234567890abcdef")]
     pub corpid: String,
-    /// The app's secret
+    /// The app's secret.
+    #[param(example = "the-secret-of-the-app-as-WeCom-shows-it")]
     pub corpsecret: String,
-    /// The token that failed: it is renewed if it is still the cached one
+    /// The token that the caller saw fail: it is renewed if it is still the cached one, else the current
+    /// one is the answer.
+    #[param(required = false)]
     pub invalid_token: Option<String>,
 }
 
@@ -35,7 +39,9 @@ pub struct TokenAnswer<'a> {
     errcode: i64,
     #[schema(example = "ok")]
     errmsg: Cow<'a, str>,
+    /// Absent when the errcode is not 0.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "the-access-token-as-WeCom-granted-it")]
     access_token: Option<&'a str>,
     /// Whole seconds that remain, always above 0.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,27 +62,32 @@ impl TokenAnswer<'_> {
     }
 }
 
-/// The access token of an app, shared by all who ask
+/// Get an app's access token
+///
+/// One token for all who ask, fetched once in its life. The status is 200 whatever comes of it, as
+/// WeCom's own: judge by `errcode`.
 #[utoipa::path(
-    get,
-    path = "/api/corp/accessToken",
-    operation_id = "corpAccessToken",
-    tag = "access tokens",
-    params(TokenParams),
-    responses((status = 200, description = "The token, or WeCom's errcode", body = TokenAnswer))
+    get, path = "/api/corp/accessToken", operation_id = "corpAccessToken", tag = "Bots", params(TokenParams),
+    responses(
+        (status = 200, description = "The token, or an errcode", body = TokenAnswer),
+        (status = 401, description = "`PUPPET_PASSWORD` is set and was not sent", body = String, content_type = "text/plain"),
+    ),
+    security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
 )]
 pub async fn corp_access_token(State(tokens): State<AccessTokens>, request: Request) -> Response {
     answer(&tokens, request.uri().query(), request.headers()).await
 }
 
-/// The access token of an app, at the original manager's address
+/// Get an app's access token, as bots do
+///
+/// The same as `/api/corp/accessToken`, at the address that bots call.
 #[utoipa::path(
-    get,
-    path = "/puppetWxkfManager/getToken",
-    operation_id = "puppetGetToken",
-    tag = "access tokens",
-    params(TokenParams),
-    responses((status = 200, description = "The token, or WeCom's errcode", body = TokenAnswer))
+    get, path = "/puppetWxkfManager/getToken", operation_id = "puppetGetToken", tag = "Bots", params(TokenParams),
+    responses(
+        (status = 200, description = "The token, or an errcode", body = TokenAnswer),
+        (status = 401, description = "`PUPPET_PASSWORD` is set and was not sent", body = String, content_type = "text/plain"),
+    ),
+    security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
 )]
 pub async fn puppet_get_token(State(tokens): State<AccessTokens>, request: Request) -> Response {
     answer(&tokens, request.uri().query(), request.headers()).await

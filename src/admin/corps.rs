@@ -86,7 +86,8 @@ pub struct CorpBody {
     wecom_proxy: Option<String>,
 }
 
-/// A credential: `{token, encodingAESKey, receiveIds?, label?}`, or `{id}` to keep a known one.
+/// A credential: `{token, encodingAESKey, receiveIds?, label?}`, or `{id, receiveIds?, label?}` to keep the
+/// pair of a known one.
 #[derive(Debug, Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes the body; it is read field by field, to name every wrong one")]
 pub struct CredentialBody {

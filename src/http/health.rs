@@ -120,9 +120,12 @@ pub async fn readyz(State(health): State<Health>) -> Response {
 }
 
 /// Metrics of this replica
+///
+/// For Prometheus to scrape; every family says what it means.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "Operations",
-    responses((status = 200, description = "Prometheus text", body = String, content_type = "text/plain")),
+    responses((status = 200, description = "Prometheus text", body = String, content_type = "text/plain",
+        example = "# HELP wxkf_build_info Always 1; the version is in the label\n# TYPE wxkf_build_info gauge\nwxkf_build_info{version=\"1.0.0\"} 1\n")),
     security(()),
 )]
 pub async fn metrics(State(metrics): State<Metrics>) -> impl IntoResponse {

@@ -1,12 +1,14 @@
 //! Errors of the admin API: `application/problem+json` (RFC 9457) with stable types.
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
 use crate::store::StoreError;
+
+const PROBLEM_JSON: &str = "application/problem+json";
 
 /// What went wrong, for people and programs.
 #[derive(Debug, Serialize, ToSchema)]
@@ -52,6 +54,12 @@ impl Problem {
         Self::new(StatusCode::BAD_GATEWAY, "urn:wxkf-gateway:problem:upstream", "WeCom refused", detail)
     }
 
+    fn method_not_allowed() -> Self {
+        let detail = "this resource has other methods: the Allow header names them";
+        let kind = "urn:wxkf-gateway:problem:method-not-allowed";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, kind, "Method not allowed", detail)
+    }
+
     fn unavailable() -> Self {
         let detail = "the store is unavailable; try again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "urn:wxkf-gateway:problem:unavailable", "Unavailable", detail)
@@ -62,10 +70,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(&self)).into_response();
-        let content_type = header::HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if status == StatusCode::UNAUTHORIZED {
-            let scheme = header::HeaderValue::from_static("Bearer");
+            let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
         response
@@ -81,4 +88,19 @@ impl From<StoreError> for Problem {
         error!(error = %error, "the store failed an operator's request");
         Self::unavailable()
     }
+}
+
+/// Gives the router's own refusals, another method and a path that is no UTF-8, the shape of all errors.
+pub async fn in_one_shape(response: Response) -> Response {
+    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == PROBLEM_JSON);
+    let problem = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => Problem::method_not_allowed(),
+        StatusCode::BAD_REQUEST if !is_problem => Problem::invalid("the path is not percent-encoded UTF-8"),
+        _ => return response,
+    };
+    let mut shaped = problem.into_response();
+    if let Some(allowed) = response.headers().get(header::ALLOW) {
+        shaped.headers_mut().insert(header::ALLOW, allowed.clone());
+    }
+    shaped
 }

@@ -90,21 +90,33 @@ fn read_credentials(
             faults.add(prefix, NO_OBJECT);
             return None;
         };
+        let prefix = format!("{prefix}.");
         match fields.get("id") {
-            Some(id) => kept(id, &prefix, context.known, faults),
-            None => read_credential(fields, &format!("{prefix}."), faults),
+            Some(id) => read_kept(id, fields, &prefix, context.known, faults),
+            None => read_credential(fields, &prefix, faults),
         }
     };
     list.iter().enumerate().filter_map(read).collect()
 }
 
-fn kept(id: &Value, path: &str, known: Option<&Corp>, faults: &mut Faults) -> Option<CallbackCredential> {
+/// `{id, receiveIds?, label?}`: the pair stays, and so does what is not named.
+fn read_kept(
+    id: &Value,
+    fields: &Map<String, Value>,
+    prefix: &str,
+    known: Option<&Corp>,
+    faults: &mut Faults,
+) -> Option<CallbackCredential> {
+    refuse_unknown(fields, prefix, &["id", "receiveIds", "label"], faults);
+    let receive_ids = fields.contains_key("receiveIds").then(|| receive_ids(fields, prefix, faults));
+    let label = fields.contains_key("label").then(|| optional_text(fields, prefix, "label", faults).map(str::to_owned));
     let mut credentials = known.into_iter().flat_map(|corp| &corp.credentials);
-    let found = credentials.find(|credential| Some(credential.id.as_str()) == id.as_str()).cloned();
-    if found.is_none() {
-        faults.add(format!("{path}.id"), "names no credential that this corp has");
-    }
-    found
+    let Some(found) = credentials.find(|credential| Some(credential.id.as_str()) == id.as_str()).cloned() else {
+        faults.add(format!("{prefix}id"), "names no credential that this corp has");
+        return None;
+    };
+    let receive_ids = receive_ids.unwrap_or(found.receive_ids);
+    Some(CallbackCredential { receive_ids, label: label.unwrap_or(found.label), ..found })
 }
 
 /// `{token, encodingAESKey, receiveIds?, label?}`

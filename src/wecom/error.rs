@@ -3,6 +3,8 @@
 use std::error::Error as _;
 use std::io;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::errcode::{Api, Class, Errcode};
 
 /// As much of WeCom's own text as is worth keeping.
@@ -49,13 +51,24 @@ impl Refusal {
 fn scrubbed(text: &str, secrets: &[&str]) -> String {
     let mut clean = text.to_owned();
     for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
-        clean = clean.replace(secret, "***");
-        let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        clean = clean.replace(&encoded, "***");
+        for spelling in spellings(secret) {
+            clean = clean.replace(&spelling, "***");
+        }
     }
     let end = clean.floor_char_boundary(ERRMSG_LIMIT);
     clean.truncate(end);
     clean
+}
+
+/// As it is, as a form and a path write it, and as JSON does.
+fn spellings(secret: &str) -> [String; 4] {
+    let json = serde_json::Value::from(secret).to_string();
+    [
+        secret.to_owned(),
+        form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+        utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
+        json.trim_matches('"').to_owned(),
+    ]
 }
 
 /// Names the fault of a call; reqwest's own text holds the URL, and with it the secret.
@@ -97,9 +110,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_echoed_secret_is_struck_out_in_both_spellings() {
-        let clean = scrubbed("secret s+1/wxyz, sent as s%2B1%2Fwxyz", &["s+1/wxyz"]);
-        assert_eq!(clean, "secret ***, sent as ***");
+    fn an_echoed_secret_is_struck_out_in_every_spelling() {
+        let echo = r#"s+1/wx\y, s%2B1%2Fwx%5Cy, s+1/wx\\y; a key_of-10, sent as key%5Fof%2D10"#;
+        assert_eq!(scrubbed(echo, &[r"s+1/wx\y", "key_of-10"]), "***, ***, ***; a ***, sent as ***");
     }
 
     #[test]

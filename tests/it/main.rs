@@ -2,10 +2,17 @@
 //! architecture, the vectors, the stores' conformance, and the real binary from outside.
 #![cfg(test)]
 
+mod admin;
 mod architecture;
+mod callbacks;
 mod cli;
 mod demo;
 mod harness;
 mod journey;
+mod openapi;
+mod registry;
+mod secrets;
+mod settings_at_start;
 mod store;
+mod tokens;
 mod vectors;

@@ -105,9 +105,23 @@ impl Gateway {
         self.http.post(format!("{}{path}", self.url))
     }
 
+    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.request_at(&self.url, method, path)
+    }
+
+    /// To another of its listeners.
+    pub(crate) fn request_at(&self, base: &str, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{base}{path}"))
+    }
+
+    /// Where it says that the port of this setting is.
+    pub(crate) fn listener(&self, setting: &str) -> Option<String> {
+        listening_url(&self.log(), setting)
+    }
+
     /// A call of the admin API.
     pub(crate) fn admin(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}/api/admin{path}", self.url)).bearer_auth(ADMIN_TOKEN)
+        self.request(method, &format!("/api/admin{path}")).bearer_auth(ADMIN_TOKEN)
     }
 
     /// All undelivered events of a state (`live`, `expired`).
@@ -123,9 +137,12 @@ impl Gateway {
             if let Some(status) = self.process.try_wait().unwrap() {
                 panic!("the gateway ended with {status}: {}", self.log());
             }
-            if let Some(url) = listening_url(&self.log()[log_seen..]) {
+            let log = self.log();
+            if let Some(url) = listening_url(&log[log_seen..], "PORT") {
+                let ops = listening_url(&log[log_seen..], "OPS_PORT").unwrap_or_else(|| url.clone());
                 self.url = url;
-                let ready = self.get("/readyz").timeout(Duration::from_secs(1)).send().await;
+                let asking = self.request_at(&ops, reqwest::Method::GET, "/readyz");
+                let ready = asking.timeout(Duration::from_secs(1)).send().await;
                 if ready.is_ok_and(|answer| answer.status().is_success()) {
                     return;
                 }
@@ -146,9 +163,8 @@ fn spawn(environment: &[(String, String)], dir: &Path, log: &Path) -> Child {
 }
 
 /// From the line in which it says where it listens.
-fn listening_url(log: &str) -> Option<String> {
+fn listening_url(log: &str, setting: &str) -> Option<String> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let main =
-        lines.filter(|line| line["setting"] == "PORT").find_map(|line| line["message"].as_str().map(str::to_owned));
-    main.and_then(|text| text.strip_prefix("listening on ").map(str::to_owned))
+    let mut named = lines.filter(|line| line["setting"] == setting);
+    named.find_map(|line| line["message"].as_str()?.strip_prefix("listening on ").map(str::to_owned))
 }
