@@ -6,6 +6,7 @@
 pub mod credentials;
 pub mod crypto;
 pub mod envelope;
+mod meters;
 pub mod query;
 pub mod routes;
 pub mod xml;
@@ -24,6 +25,8 @@ use crate::domain::{
     Account, CallbackCredential, Clock, CorpId, Digest, EventId, KfEvent, OpenKfId, Order, Payload, RawCallback, Trust,
 };
 use crate::store::{CorpKeys, Directory};
+
+pub use meters::describe_metrics;
 
 use credentials::OpenFault;
 use envelope::{Envelope, EnvelopeFault, Message};
@@ -202,10 +205,4 @@ impl Arrived<'_> {
             payload: Payload { sync_token: self.token.map(Into::into), extra, raw },
         }
     }
-}
-
-/// Says what the metrics of this module mean.
-pub fn describe_metrics() {
-    metrics::describe_counter!("wxkf_callbacks_total", "Genuine callbacks, by kind and result");
-    metrics::describe_counter!("wxkf_callbacks_refused_total", "Callbacks that were refused, by kind and status");
 }

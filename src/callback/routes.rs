@@ -8,10 +8,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 use tracing::warn;
 use utoipa::ToSchema;
 
 use super::envelope::EnvelopeFault;
+use super::meters::Kind;
 use super::{Callbacks, DecryptedEvent, OpenFault, Refusal};
 use crate::domain::{OpenKfId, Trust};
 use crate::http::auth::Caller;
@@ -48,14 +50,12 @@ pub async fn verify(
     Path(corp): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
+    let began = Instant::now();
     let verified = async {
         let corp = callbacks.corp(&corp).await?;
         callbacks.verify(&corp, query.as_deref().unwrap_or_default())
     };
-    match verified.await {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
-        Err(refusal) => refuse(&refusal, &corp, "verify"),
-    }
+    answer(verified.await, &corp, Kind::Verify, began)
 }
 
 /// Take a callback of WeCom
@@ -88,6 +88,7 @@ pub async fn receive(
     RawQuery(query): RawQuery,
     body: Body,
 ) -> Response {
+    let began = Instant::now();
     let query = query.unwrap_or_default();
     let received = async {
         // The order of the checks is a promise, so the body is read after the corp is looked up.
@@ -97,14 +98,22 @@ pub async fn receive(
         let (known, body) = (known?, body.map_err(|_| Refusal::TooLarge)?);
         callbacks.receive(&known, &query, body).await
     };
-    match received.await {
-        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "success").into_response(),
-        Err(refusal) => refuse(&refusal, &corp, "message"),
+    answer(received.await.map(|()| "success"), &corp, Kind::Message, began)
+}
+
+/// Plain text, exactly: WeCom compares it.
+fn answer<T: IntoResponse>(result: Result<T, Refusal>, corp: &str, kind: Kind, began: Instant) -> Response {
+    match result {
+        Ok(text) => {
+            Callbacks::taken(kind, began.elapsed());
+            ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+        }
+        Err(refusal) => refuse(&refusal, corp, kind),
     }
 }
 
 /// The public answer is the class of fault; the log line has the rest.
-fn refuse(refusal: &Refusal, corp: &str, kind: &'static str) -> Response {
+fn refuse(refusal: &Refusal, corp: &str, kind: Kind) -> Response {
     let (status, class) = match refusal {
         Refusal::UnknownCorp => (StatusCode::NOT_FOUND, "unknown corp"),
         Refusal::StoreUnavailable | Refusal::NotTaken => (StatusCode::SERVICE_UNAVAILABLE, "try again"),
@@ -117,9 +126,8 @@ fn refuse(refusal: &Refusal, corp: &str, kind: &'static str) -> Response {
         Refusal::Open(OpenFault::Decrypt(_)) => (StatusCode::BAD_REQUEST, "not base64 or not decryptable"),
         Refusal::Open(OpenFault::ReceiveId) => (StatusCode::FORBIDDEN, "wrong receive id"),
     };
-    metrics::counter!("wxkf_callbacks_refused_total", "kind" => kind, "status" => status.as_str().to_owned())
-        .increment(1);
-    warn!(corp.id = corp, kind, status = status.as_u16(), reason = %refusal, "refused a callback");
+    Callbacks::refused(kind, refusal);
+    warn!(corp.id = corp, kind = kind.label(), status = status.as_u16(), reason = %refusal, "refused a callback");
     (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], class).into_response()
 }
 
@@ -159,6 +167,7 @@ pub async fn receive_decrypted(
     caller: Caller,
     fields: Fields,
 ) -> Response {
+    let began = Instant::now();
     let known = match callbacks.corp(&corp).await {
         Ok(known) => known,
         Err(Refusal::UnknownCorp) => return body::refused(StatusCode::NOT_FOUND, "unknown corp"),
@@ -170,8 +179,9 @@ pub async fn receive_decrypted(
         Err(message) => return body::refused(StatusCode::BAD_REQUEST, &message),
     };
     match callbacks.receive_decrypted(&known, event).await {
-        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "roger").into_response(),
+        Ok(()) => answer(Ok("roger"), &corp, Kind::Decrypted, began),
         Err(refusal) => {
+            Callbacks::refused(Kind::Decrypted, &refusal);
             warn!(corp.id = corp, reason = %refusal, "did not take a decrypted event");
             body::refused(StatusCode::SERVICE_UNAVAILABLE, "neither delivered nor stored; send it again")
         }
