@@ -15,7 +15,7 @@ use super::envelope::EnvelopeFault;
 use super::{Callbacks, DecryptedEvent, OpenFault, Refusal};
 use crate::domain::{OpenKfId, Trust};
 use crate::http::auth::Caller;
-use crate::http::body::{self, Fields, Refused};
+use crate::http::body::{self, BodyFault, Fields, Refused};
 
 /// WeCom's envelopes are a few hundred bytes; what is larger is read and dropped, so that the answer arrives.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -94,12 +94,21 @@ pub async fn receive(
         let known = callbacks.corp(&corp).await;
         let known = known.and_then(|known| Ok((super::SignedQuery::parse(&query).map(|_| known))?));
         let body = body::read(body, BODY_LIMIT, DROPPED_LIMIT).await;
-        let (known, body) = (known?, body.map_err(|_| Refusal::TooLarge)?);
+        let (known, body) = (known?, body?);
         callbacks.receive(&known, &query, body).await
     };
     match received.await {
         Ok(()) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "success").into_response(),
         Err(refusal) => refuse(&refusal, &corp, "message"),
+    }
+}
+
+impl From<BodyFault> for Refusal {
+    fn from(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::TooLarge => Self::TooLarge,
+            BodyFault::BrokeOff => Self::BrokeOff,
+        }
     }
 }
 
@@ -110,7 +119,7 @@ fn refuse(refusal: &Refusal, corp: &str, kind: &'static str) -> Response {
         Refusal::StoreUnavailable | Refusal::NotTaken => (StatusCode::SERVICE_UNAVAILABLE, "try again"),
         Refusal::Query(_) => (StatusCode::BAD_REQUEST, "query incomplete or repeated: forward WeCom's query string"),
         Refusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body larger than 1 MiB"),
-        Refusal::Envelope(EnvelopeFault::Xml(_) | EnvelopeFault::NoEncrypt) => {
+        Refusal::BrokeOff | Refusal::Envelope(EnvelopeFault::Xml(_) | EnvelopeFault::NoEncrypt) => {
             (StatusCode::BAD_REQUEST, "body is not WeCom's XML with an Encrypt element")
         }
         Refusal::Open(OpenFault::NoCredential | OpenFault::Signature) => (StatusCode::FORBIDDEN, "wrong signature"),
