@@ -28,9 +28,28 @@ use crate::wecom::{self, WecomClient, WecomSettings};
 /// How often `CORPS_FILE` is looked at.
 const CORPS_FILE_EVERY: Duration = Duration::from_secs(5);
 
+/// Makes the state of one `Arc` and lets handlers ask for any of its parts: a request clones the
+/// state several times, and a part for each is a counter for all cores to fight over.
+macro_rules! state {
+    ($($part:ident: $type:ty,)*) => {
+        #[derive(Debug)]
+        struct Parts {
+            $($part: $type,)*
+        }
+
+        $(impl FromRef<AppState> for $type {
+            fn from_ref(state: &AppState) -> Self {
+                state.0.$part.clone()
+            }
+        })*
+    };
+}
+
 /// What handlers may ask for.
-#[derive(Debug, Clone, FromRef)]
-pub struct AppState {
+#[derive(Debug, Clone)]
+pub struct AppState(Arc<Parts>);
+
+state! {
     store: Arc<dyn Store>,
     corps: Arc<dyn Corps>,
     directory: Arc<Directory>,
@@ -114,7 +133,7 @@ impl App {
         let callbacks = Callbacks::new(directory.clone(), dispatcher.clone(), clock.clone());
         readiness.ready();
 
-        let state = AppState {
+        let parts = Parts {
             callbacks: Arc::new(callbacks),
             manager: Arc::new(manager),
             public_url: PublicUrl(config.public_url.clone()),
@@ -127,7 +146,7 @@ impl App {
             health,
             metrics,
         };
-        Ok(Self { state, doors })
+        Ok(Self { state: AppState(Arc::new(parts)), doors })
     }
 }
 

@@ -1,10 +1,8 @@
 //! Every route on one page, by audience. The same list makes the router and the OpenAPI document.
 
-use axum::extract::Request;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::{Extension, Router};
-use tower::{Layer as _, ServiceExt as _};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::Layer as _;
 use tower_http::normalize_path::NormalizePathLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -86,21 +84,16 @@ pub fn router(audience: Audience, app: &App) -> Router {
         let guarded = operators().route_layer(from_fn_with_state(admins, auth::require_admin_token));
         guarded.layer(map_response(problem::in_one_shape))
     };
+    let operations = operations().layer(Extension(document()));
     let routes = match audience {
-        Audience::Everybody => wecom().merge(bots()).merge(operators()).merge(operations()),
+        Audience::Everybody => wecom().merge(bots()).merge(operators()).merge(operations),
         Audience::Services => wecom().merge(bots()),
         Audience::Public => wecom(),
-        Audience::Operators => operators().merge(operations()),
+        Audience::Operators => operators().merge(operations),
     };
     let (router, _document) = routes.split_for_parts();
-    let router = router.with_state(app.state.clone()).layer(Extension(document())).layer(CatchPanicLayer::new());
+    let router = router.with_state(app.state.clone());
     // Around the router, because a route is chosen before the router's own layers run. Endpoints
     // that end in a slash give paths that begin with two.
-    let normalized = NormalizePathLayer::trim_trailing_slash().layer(router);
-    Router::new().fallback(move |request: Request| async move {
-        match normalized.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
-    })
+    Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(router))
 }

@@ -11,7 +11,7 @@ use tracing::info;
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::domain::{CallbackCredential, Clock, Corp, CorpId, CorpSource, Fingerprint};
+use crate::domain::{Clock, Corp, CorpId, CorpSource, Fingerprint};
 use crate::http::body::Fields;
 use crate::http::problem::Problem;
 use crate::store::declaration::{self, Context, Faults};
@@ -272,7 +272,7 @@ async fn uncovered_bots(store: &dyn Store, corp: &Corp) -> Result<Vec<String>, P
     if corp.credentials.is_empty() {
         return Ok(Vec::new());
     }
-    let covered: BTreeSet<Fingerprint> = corp.credentials.iter().map(CallbackCredential::pair).collect();
+    let covered: BTreeSet<Fingerprint> = corp.credentials.iter().map(|credential| credential.id.clone()).collect();
     let bots = store.puppets_of(&corp.id).await?;
     let uncovered = bots.into_iter().filter(|bot| bot.online && !covered.contains(&bot.pair_id()));
     Ok(uncovered.map(|bot| bot.kf_id.to_string()).collect())

@@ -179,7 +179,7 @@ impl Callbacks {
 }
 
 fn raw(query: &str, body: Bytes, credential: &CallbackCredential) -> RawCallback {
-    RawCallback { query: query.into(), body, credential: credential.pair() }
+    RawCallback { query: query.into(), body, credential: credential.id.clone() }
 }
 
 /// What is known of an event before it is known for whom it is.

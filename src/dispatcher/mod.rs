@@ -6,6 +6,7 @@
 
 mod forward;
 mod lane;
+mod meters;
 mod presence;
 mod retry;
 mod runner;
@@ -24,9 +25,11 @@ use crate::lifecycle::Tasks;
 use crate::store::{self, Directory, Events};
 
 use lane::Lane;
+use meters::Meters;
 
 pub use forward::{Form, Format, Forwarder};
 pub use lane::LastAttempt;
+pub use meters::describe_metrics;
 pub use retry::RetryPolicy;
 
 /// Held events that are on their way at the same time.
@@ -72,6 +75,7 @@ struct Inner {
     clock: Clock,
     tasks: Tasks,
     lanes: lane::Lanes,
+    meters: Meters,
     /// Wakes the worker: something is due earlier than `next_turn`.
     due: Notify,
     /// When the worker looks again by itself, in milliseconds since 1970.
@@ -97,6 +101,7 @@ impl Dispatcher {
             clock,
             tasks,
             lanes: lane::Lanes::new(),
+            meters: Meters::new(),
             due: Notify::new(),
             next_turn: AtomicI64::new(i64::MAX),
             probers: AtomicU64::new(0),
@@ -180,16 +185,4 @@ impl Inner {
             self.due.notify_one();
         }
     }
-}
-
-/// Says what the metrics of this module mean.
-pub fn describe_metrics() {
-    metrics::describe_counter!("wxkf_dispatch_attempts_total", "Attempts to deliver an event to a bot, by result");
-    metrics::describe_histogram!(
-        "wxkf_dispatch_attempt_duration_seconds",
-        metrics::Unit::Seconds,
-        "How long an attempt took"
-    );
-    metrics::describe_counter!("wxkf_dispatch_held_total", "Events that were stored, by reason");
-    metrics::describe_counter!("wxkf_dispatch_expired_total", "Events that were given up");
 }

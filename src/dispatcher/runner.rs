@@ -174,13 +174,7 @@ impl Inner {
             Ok(attempted) => (attempted, None),
             Err(_) => self.while_it_takes_long(account, attempt, &mut work, began + limit).await,
         };
-        let result = match &attempted {
-            Attempted::Delivered => "delivered",
-            Attempted::NoConnection(_) => "no_connection",
-            Attempted::Failed(_) => "failed",
-        };
-        metrics::counter!("wxkf_dispatch_attempts_total", "result" => result).increment(1);
-        metrics::histogram!("wxkf_dispatch_attempt_duration_seconds").record(began.elapsed());
+        self.meters.attempted(&attempted, began.elapsed());
         match attempted {
             Attempted::Delivered => self.delivered(account, &work, stored).await,
             Attempted::NoConnection(error) => {

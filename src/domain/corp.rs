@@ -79,7 +79,7 @@ impl fmt::Debug for EncodingAesKey {
 /// One pair that verifies and opens callbacks of a corp.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallbackCredential {
-    /// Names the credential to operators; never derived from readable parts of the secret.
+    /// [`CallbackCredential::pair_id`]: names the pair to operators, and tells whether a bot has the same.
     pub id: Fingerprint,
     pub token: Secret,
     pub aes_key: EncodingAesKey,
@@ -93,11 +93,6 @@ impl CallbackCredential {
     /// The id of a pair: the same pair has the same id wherever it comes from.
     pub fn pair_id(token: &Secret, aes_key: &EncodingAesKey) -> Fingerprint {
         Fingerprint::of(&[b"callback", token.expose().as_bytes(), aes_key.text().expose().as_bytes()])
-    }
-
-    /// The id of this credential's pair.
-    pub fn pair(&self) -> Fingerprint {
-        Self::pair_id(&self.token, &self.aes_key)
     }
 
     pub fn new(token: Secret, aes_key: EncodingAesKey) -> Self {

@@ -93,3 +93,41 @@ impl Customer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::bot::testkit::{Manager, bot};
+    use crate::simulator::wecom::Attempt;
+    use crate::simulator::wecom::testkit::{hasty, wecom};
+
+    /// Without a gateway in between: WeCom calls the bot itself, which takes that for a dispatch.
+    #[tokio::test]
+    async fn is_answered_by_a_bot() {
+        let wecom = wecom(hasty()).await;
+        let manager = Manager::start().await;
+        let bot = bot(&wecom, &manager.url(), |_| ()).await;
+        assert!(bot.ready(Duration::from_secs(10)).await);
+        wecom.set_callback_url("ww1", &format!("{}/callback", bot.endpoint()));
+        let talk = Customer::new(&wecom, "ww1", "wk1", "customer").asks("hello", Duration::from_secs(10)).await;
+        assert_eq!(talk.callback, Some(Delivery::Sent(vec![Attempt::Accepted])));
+        assert_eq!(talk.answer.unwrap().0, "you wrote: hello");
+    }
+
+    #[tokio::test]
+    async fn waits_no_longer_than_told() {
+        let wecom = wecom(hasty()).await;
+        let talk = Customer::new(&wecom, "ww1", "wk1", "customer").asks("hello", Duration::from_millis(20)).await;
+        assert_eq!((talk.callback, talk.answer), (Some(Delivery::NoCallbackUrl), None));
+    }
+
+    #[tokio::test]
+    async fn writes_one_text_after_another() {
+        let wecom = wecom(hasty()).await;
+        let customer = Customer::new(&wecom, "ww1", "wk1", "customer");
+        customer.writes_every(Duration::from_millis(1), ["a", "b"].map(str::to_owned).into_iter()).await;
+        let wrote = |what: Happening| if let Happening::CustomerWrote { text, .. } = what { Some(text) } else { None };
+        let texts: Vec<String> = wecom.journal().entries().into_iter().filter_map(|entry| wrote(entry.what)).collect();
+        assert_eq!(texts, ["a", "b"]);
+    }
+}

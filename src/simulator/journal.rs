@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 
 use crate::domain::Clock;
@@ -16,21 +15,15 @@ const KEPT: usize = 50_000;
 const LIVE: usize = 4_096;
 
 /// One thing that happened.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Entry<T> {
     /// Counts from 1, without gaps.
     pub number: u64,
     /// When it was over, by the simulator's clock.
-    #[serde(serialize_with = "as_text")]
     pub at: Timestamp,
     /// How long it took, in real milliseconds.
     pub took_ms: u64,
-    #[serde(flatten)]
     pub what: T,
-}
-
-fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(at)
 }
 
 /// The record of one simulator.

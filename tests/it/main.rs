@@ -6,6 +6,7 @@ mod admin;
 mod architecture;
 mod callbacks;
 mod cli;
+mod demo;
 mod harness;
 mod journey;
 mod openapi;

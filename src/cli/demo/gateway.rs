@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Runtime};
-use crate::config::{Config, LogFormat, Source, read_admin_token};
-use crate::domain::{Clock, Secret};
+use crate::config::{Config, LogFormat, Source};
+use crate::domain::Clock;
 use crate::lifecycle::{Readiness, Tasks};
 use crate::router::{self, Audience};
 use crate::server::{self, Drained, Lifecycle, Listener};
@@ -29,7 +29,7 @@ pub(super) struct GatewayPlan {
 pub(super) struct Gateway {
     port: u16,
     password: String,
-    admin_token: Option<Secret>,
+    admin_token: String,
     directory: TemporaryDirectory,
     stop: CancellationToken,
     serving: JoinHandle<Drained>,
@@ -37,8 +37,8 @@ pub(super) struct Gateway {
 
 pub(super) async fn start(plan: GatewayPlan) -> anyhow::Result<Gateway> {
     let directory = TemporaryDirectory::create().context("cannot create a temporary directory")?;
-    let password = format!("{:016x}", rand::random::<u64>());
-    let config = config(&plan, &password, directory.path())?;
+    let (password, admin_token) = (throwaway_secret(), throwaway_secret());
+    let config = config(&plan, &password, &admin_token, directory.path())?;
     // Only what goes wrong: the demo tells the rest in its own words.
     telemetry::init_logs(LogFormat::Pretty, "warn")?;
     let listener = Listener::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), plan.port, "PORT").await?;
@@ -53,7 +53,6 @@ pub(super) async fn start(plan: GatewayPlan) -> anyhow::Result<Gateway> {
     let runtime =
         Runtime { clock: Clock::default(), tasks: life.tasks.clone(), readiness: life.readiness.clone(), metrics };
     let app = App::build(&config, runtime).await?;
-    let admin_token = read_admin_token(directory.path())?;
     let router = router::router(Audience::Everybody, &app);
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
@@ -62,7 +61,12 @@ pub(super) async fn start(plan: GatewayPlan) -> anyhow::Result<Gateway> {
     Ok(Gateway { port: plan.port, password, admin_token, directory, stop, serving })
 }
 
-fn config(plan: &GatewayPlan, password: &str, directory: &Path) -> anyhow::Result<Config> {
+/// Short enough to be read from a line of the terminal; lives as long as the demo.
+fn throwaway_secret() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+fn config(plan: &GatewayPlan, password: &str, admin_token: &str, directory: &Path) -> anyhow::Result<Config> {
     let directory = directory.to_str().context("the temporary directory's name is no UTF-8")?;
     let settings = [
         ("PORT", plan.port.to_string()),
@@ -71,6 +75,7 @@ fn config(plan: &GatewayPlan, password: &str, directory: &Path) -> anyhow::Resul
         ("DATA_DIR", directory.to_owned()),
         ("WECOM_API_BASE_URL", plan.wecom.clone()),
         ("PUPPET_PASSWORD", password.to_owned()),
+        ("ADMIN_TOKEN", admin_token.to_owned()),
         // The demo's bot is ready before it registers, and nobody likes to wait.
         ("REGISTRATION_GRACE", "0s".to_owned()),
     ];
@@ -88,8 +93,8 @@ impl Gateway {
         format!("http://bot:{}@127.0.0.1:{}", self.password, self.port)
     }
 
-    pub fn admin_token(&self) -> Option<&Secret> {
-        self.admin_token.as_ref()
+    pub fn admin_token(&self) -> &str {
+        &self.admin_token
     }
 
     pub fn directory(&self) -> &Path {

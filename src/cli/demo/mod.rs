@@ -6,6 +6,7 @@
 
 mod gateway;
 mod narrator;
+mod news;
 mod sum;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +22,7 @@ use crate::simulator::Customer;
 use crate::simulator::bot::{Bot, BotOptions, Mode};
 use crate::simulator::wecom::{Credential, Verification, Wecom, WecomOptions};
 
-use super::{Exit, on_runtime};
+use super::{Exit, on_runtime, report};
 use gateway::{Gateway, GatewayPlan};
 use narrator::Narrator;
 use sum::Sum;
@@ -51,10 +52,10 @@ const QUESTIONS: &[&str] = &[
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// Seconds between the customer's messages
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 4)]
     every: u64,
     /// Ends after so many messages; without it, Ctrl-C ends the demo
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER")]
     messages: Option<usize>,
     /// The gateway's port; when it is taken, a free one
     #[arg(long, default_value_t = 7777)]
@@ -78,6 +79,7 @@ async fn show(args: Args) -> anyhow::Result<Exit> {
     };
     narrator.end(&sum.lock());
     stage.clear().await;
+    report::data("  The bot has deregistered, the gateway has stopped, its directory is gone.");
     outcome.map(|()| Exit::Success)
 }
 

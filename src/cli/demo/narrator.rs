@@ -5,7 +5,6 @@ use std::time::Duration;
 use anstyle::Style;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::broadcast::Receiver;
 
 use crate::egress::{self, DenyList};
 use crate::simulator::Entry;
@@ -13,6 +12,7 @@ use crate::simulator::bot::BotHappening;
 use crate::simulator::wecom::{Api, Attempt, Happening, Verification};
 
 use super::super::report::{self, BOLD, CYAN, DIM, GREEN, RED};
+use super::news::{News, Told};
 use super::sum::Sum;
 use super::{ACCOUNT, CORP, CUSTOMER, Stage};
 
@@ -20,12 +20,6 @@ use super::{ACCOUNT, CORP, CUSTOMER, Stage};
 const TEXT_WIDTH: usize = 50;
 /// For the journals to be told to their end.
 const CATCH_UP: Duration = Duration::from_millis(100);
-
-/// Both sides of the gateway.
-struct News {
-    wecom: Receiver<Entry<Happening>>,
-    bot: Receiver<Entry<BotHappening>>,
-}
 
 /// What the milliseconds count from, and how far the plot is.
 struct Scene {
@@ -37,22 +31,13 @@ pub(super) struct Narrator<'a> {
     stage: &'a Stage,
     news: tokio::sync::Mutex<News>,
     scene: Mutex<Scene>,
-    /// What happened before anybody told it.
-    before: (Vec<Entry<Happening>>, Vec<Entry<BotHappening>>),
 }
 
 impl<'a> Narrator<'a> {
     pub fn new(stage: &'a Stage) -> Self {
-        let (wecom_before, wecom) = stage.wecom.journal().follow_from_start();
-        let (bot_before, bot) = stage.bot.journal().follow_from_start();
-        let first = wecom_before.iter().map(|entry| entry.at).chain(bot_before.iter().map(|entry| entry.at)).min();
-        let began = first.unwrap_or_else(|| stage.wecom.clock().now());
-        Self {
-            stage,
-            news: tokio::sync::Mutex::new(News { wecom, bot }),
-            scene: Mutex::new(Scene { began, messages: 0 }),
-            before: (wecom_before, bot_before),
-        }
+        let news = News::follow(&stage.wecom, &stage.bot);
+        let began = news.began().unwrap_or_else(|| stage.wecom.clock().now());
+        Self { stage, news: tokio::sync::Mutex::new(news), scene: Mutex::new(Scene { began, messages: 0 }) }
     }
 
     /// Who plays, and what to look at meanwhile.
@@ -81,7 +66,7 @@ impl<'a> Narrator<'a> {
     /// Those of the gateway's pages that it has.
     async fn links(&self) -> Vec<String> {
         let base = self.stage.gateway.base_url();
-        let token = self.stage.gateway.admin_token().map_or("", |token| token.expose());
+        let token = self.stage.gateway.admin_token();
         let pages = [("/console", format!("sign in with {token}")), ("/docs", "every route, to try out".to_owned())];
         let mut links = Vec::new();
         if let Ok(http) = egress::dispatch_client(&DenyList::default(), Duration::from_secs(1)) {
@@ -100,24 +85,13 @@ impl<'a> Narrator<'a> {
 
     /// Tells everything, until it is dropped.
     pub async fn tell(&self) {
-        let (wecom, bot) = &self.before;
-        let mut bot = bot.iter().peekable();
-        for entry in wecom {
-            while let Some(earlier) = bot.next_if(|other| other.at < entry.at) {
-                self.tell_of_bot(earlier);
-            }
-            self.tell_of_wecom(entry);
-        }
-        bot.for_each(|entry| self.tell_of_bot(entry));
         let mut news = self.news.lock().await;
-        let News { wecom, bot } = &mut *news;
         loop {
-            // A follower that fell behind tells what is left.
-            tokio::select! {
-                biased;
-                Ok(entry) = wecom.recv() => self.tell_of_wecom(&entry),
-                Ok(entry) = bot.recv() => self.tell_of_bot(&entry),
-                else => {}
+            for told in news.next_batch().await {
+                match told {
+                    Told::Wecom(entry) => self.tell_of_wecom(&entry),
+                    Told::Bot(entry) => self.tell_of_bot(&entry),
+                }
             }
         }
     }
@@ -135,10 +109,13 @@ impl<'a> Narrator<'a> {
                 report::data(format_args!("\n{BOLD}Message {}{BOLD:#}", scene.messages));
                 drop(scene);
                 self.hop(entry.at, CUSTOMER, "WeCom", &format!("“{text}”"));
-                self.hop(entry.at, "WeCom", "gateway", "encrypted callback: the account has news (no text in it)");
+                self.hop(entry.at, "WeCom", "gateway", "the account has news (encrypted, without text)");
             }
             Happening::CustomerAnswered { text, .. } => {
+                let took = self.since(entry.at);
+                self.hop(entry.at, "bot", "WeCom", "send_msg: the answer");
                 self.hop(entry.at, "WeCom", CUSTOMER, &format!("{GREEN}“{text}”{GREEN:#}"));
+                report::data(format_args!("{:29}{BOLD}answered after {took} ms{BOLD:#}", ""));
             }
             Happening::ApiCalled { api, errcode, .. } if api == Api::GetToken.path() => {
                 let number = self.stage.wecom.calls(Api::GetToken);
@@ -152,7 +129,7 @@ impl<'a> Narrator<'a> {
             Happening::UrlVerified { outcome, .. } => {
                 let text = match outcome {
                     Verification::Passed => {
-                        format!("the administrator saves the callback URL: verified in {} ms", entry.took_ms)
+                        format!("the callback URL is verified, in {} ms", entry.took_ms)
                     }
                     other => format!("the callback URL was not verified: {other:?}"),
                 };
@@ -188,23 +165,15 @@ impl<'a> Narrator<'a> {
             }
             BotHappening::TokenFetched { expires_in, .. } => {
                 let calls = self.stage.wecom.calls(Api::GetToken);
-                let text = format!("the shared access token, {expires_in} s left; WeCom was asked {calls} time(s)");
+                let calls = if calls == 1 { "1 call".to_owned() } else { format!("{calls} calls") };
+                let text = format!("the shared token, {expires_in} s left ({calls} to WeCom)");
                 self.hop(entry.at, "gateway", "bot", &text);
             }
             BotHappening::Dispatched { poke: Some(_), .. } => {
-                self.hop(entry.at, "gateway", "bot", "signature right, decrypted, dispatched to its bot");
+                self.hop(entry.at, "gateway", "bot", "verified, decrypted, dispatched to its bot");
             }
             BotHappening::Synced { messages, .. } => {
-                self.hop(entry.at, "bot", "WeCom", &format!("sync_msg with the event's token: {messages} message(s)"));
-            }
-            BotHappening::Answered { .. } => {
-                let took = self.since(entry.at);
-                self.hop(
-                    entry.at,
-                    "bot",
-                    "WeCom",
-                    &format!("send_msg: answered {BOLD}{took} ms{BOLD:#} after the question"),
-                );
+                self.hop(entry.at, "bot", "WeCom", &format!("sync_msg with the event's token: {messages} new"));
             }
             BotHappening::RegistrationFailed { why } | BotHappening::TokenRefused { why, .. } => {
                 self.hop(entry.at, "bot", "gateway", &format!("{RED}refused: {why}{RED:#}"));
@@ -214,7 +183,8 @@ impl<'a> Narrator<'a> {
             }
             BotHappening::Died { reason } => self.hop(entry.at, "bot", "", &format!("{RED}died: {reason}{RED:#}")),
             BotHappening::Deregistered => self.hop(entry.at, "bot", "gateway", "deregisters"),
-            BotHappening::Ready | BotHappening::Dispatched { .. } => {}
+            // Its answer is told when it has reached the customer.
+            BotHappening::Ready | BotHappening::Dispatched { .. } | BotHappening::Answered { .. } => {}
         }
     }
 
@@ -231,12 +201,13 @@ impl<'a> Narrator<'a> {
             sum.median().map_or_else(String::new, |took| format!(", half of them within {} ms", took.as_millis()));
         let (asked, answered) = (sum.asked(), sum.answered());
         report::data(format_args!("\n{BOLD}{answered} of {asked} messages answered{BOLD:#}{median}"));
-        report::data(format_args!("  {calls} call(s) to WeCom for an access token; its directory is removed"));
+        let calls = if calls == 1 { "one call".to_owned() } else { format!("{calls} calls") };
+        report::data(format_args!("  with {calls} to WeCom for the access token"));
     }
 
     /// Milliseconds since the scene began.
     fn since(&self, at: Timestamp) -> i128 {
-        at.duration_since(self.scene.lock().began).as_millis()
+        at.duration_since(self.scene.lock().began).as_millis().max(0)
     }
 
     fn hop(&self, at: Timestamp, from: &str, to: &str, text: &str) {

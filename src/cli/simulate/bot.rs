@@ -24,27 +24,27 @@ enum AnswerKind {
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Args {
     /// The gateway; with a password as `http://bot:PASSWORD@host:port`
-    #[arg(long, default_value = "http://127.0.0.1:7777")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7777")]
     manager: String,
     /// Address to listen on
-    #[arg(long, default_value = "127.0.0.1:8701")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8701")]
     listen: SocketAddr,
     /// The address to register, when it is another than it listens on
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
     /// WeCom's API
-    #[arg(long, default_value = "http://127.0.0.1:8700")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8700")]
     wecom: String,
     #[command(flatten)]
     corp: CorpArgs,
     /// The account that it works for (`open_kfid`)
-    #[arg(long = "kf", default_value = "wk_simulated")]
+    #[arg(long = "kf", value_name = "ID", default_value = "wk_simulated")]
     kf: String,
     /// Ready before it registers, and no dispatch kills it; otherwise it behaves as the unmodified one
     #[arg(long)]
     robust: bool,
     /// What customers get
-    #[arg(long, value_enum, default_value = "echo")]
+    #[arg(long, value_enum, value_name = "KIND", default_value = "echo")]
     answer: AnswerKind,
     /// The answer of `--answer canned`
     #[arg(long, default_value = "Thank you, we will be back soon.")]

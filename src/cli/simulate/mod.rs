@@ -33,16 +33,16 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 #[derive(Debug, ClapArgs)]
 struct CorpArgs {
     /// Corp id
-    #[arg(long, default_value = "ww_simulated")]
+    #[arg(long, value_name = "ID", default_value = "ww_simulated")]
     corp: String,
     /// Secret of the corp's app
-    #[arg(long, default_value = "simulated-secret", hide_default_value = true)]
+    #[arg(long, default_value = "simulated-secret")]
     secret: String,
     /// Token of its callbacks
-    #[arg(long, default_value = "simulatedToken", hide_default_value = true)]
+    #[arg(long, default_value = "simulatedToken")]
     token: String,
     /// Key of its callbacks: `EncodingAESKey`, 43 characters
-    #[arg(long, default_value = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG", hide_default_value = true)]
+    #[arg(long, value_name = "KEY", default_value = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")]
     aes_key: String,
 }
 
@@ -55,5 +55,15 @@ impl CorpArgs {
 
 /// The time of day, to the millisecond, as the journals show it (UTC).
 fn time_of_day(at: Timestamp) -> String {
-    at.to_string().chars().skip(11).take(12).collect::<String>().trim_end_matches('Z').to_owned()
+    format!("{at:.3}").chars().skip("2026-01-01T".len()).take("00:00:00.000".len()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_every_digit_of_the_time() {
+        assert_eq!(time_of_day(Timestamp::from_millisecond(1_700_000_000_100).unwrap()), "22:13:20.100");
+    }
 }

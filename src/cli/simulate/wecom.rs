@@ -19,21 +19,21 @@ use super::{CorpArgs, time_of_day};
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Args {
     /// Address to listen on
-    #[arg(long, default_value = "127.0.0.1:8700")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8700")]
     listen: SocketAddr,
     #[command(flatten)]
     corp: CorpArgs,
     /// Customer service account (`open_kfid`); several are possible
-    #[arg(long = "kf", default_value = "wk_simulated")]
+    #[arg(long = "kf", value_name = "ID", default_value = "wk_simulated")]
     kf: Vec<String>,
     /// Where callbacks go [default: `http://127.0.0.1:7777/callback/{corp}`]
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     callback_url: Option<String>,
     /// A customer writes to each account every so many seconds; 0: nobody writes
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     customer_every: u64,
     /// Decides every token and id: the same seed, the same run
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
 }
 
@@ -73,6 +73,7 @@ fn introduce(args: &Args, wecom: &Wecom, callback_url: &str) {
     report::data(format_args!("{BOLD}A simulated WeCom listens on {base}{BOLD:#}"));
     report::data(format_args!("  It knows the corp {corp}, one app of it, and the account {kf}."));
     report::data(format_args!("  Callbacks go to {callback_url}, encrypted and signed."));
+    report::data(format_args!("  Everything can be scripted: {base}/simulator/openapi.json"));
     let words = [
         ("Start the gateway against it:", format!("WECOM_API_BASE_URL={base} wxkf-gateway")),
         ("and a bot:", format!("wxkf-gateway simulate bot --wecom {base} --corp {corp} --kf {}", args.kf[0])),

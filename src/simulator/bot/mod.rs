@@ -6,9 +6,11 @@
 
 mod client;
 mod dispatch;
+mod happening;
 mod life;
+mod options;
 #[cfg(test)]
-mod testkit;
+pub(super) mod testkit;
 mod work;
 mod xml;
 
@@ -18,181 +20,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method};
-use jiff::Timestamp;
 use parking_lot::Mutex;
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+
+pub use happening::{BotHappening, Death, Poke, Received, TokenSource};
+pub use options::{Answer, Behaviour, BotOptions, Mode};
 
 use super::journal::Journal;
 use super::port::{KillOnDrop, Port};
-use super::wecom::Credential;
-use crate::domain::Clock;
 use crate::lifecycle::Tasks;
-
-/// Which of the two bots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    #[default]
-    Unmodified,
-    Robust,
-}
-
-/// What customers get.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Answer {
-    /// What they wrote, with a word in front.
-    #[default]
-    Echo,
-    /// Always the same.
-    Canned(String),
-    Silent,
-}
-
-/// How the bot meets whatever is sent to it; changeable while it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Behaviour {
-    #[default]
-    Normal,
-    /// Answers 200 and does nothing else.
-    Accept,
-    /// Answers with this status.
-    Refuse(u16),
-    /// Holds the request so long, then cuts the connection.
-    Hang(Duration),
-    /// Waits so long, then does as usual.
-    Slow(Duration),
-    /// Nobody listens on the port.
-    Closed,
-}
-
-/// Who the bot is and where its world lies.
-#[derive(Debug, Clone)]
-pub struct BotOptions {
-    pub corp: String,
-    /// The app's secret.
-    pub secret: String,
-    /// What it opens callbacks with.
-    pub credential: Credential,
-    pub open_kf_id: String,
-    pub name: String,
-    /// `PUPPET_WXKF_MANAGER_ENDPOINT`: the gateway, userinfo included.
-    pub manager: String,
-    /// WeCom's API.
-    pub wecom: String,
-    /// Port 0: any.
-    pub listen: SocketAddr,
-    /// `PUPPET_WXKF_SELF_ENDPOINT`: what it registers; by default where it listens.
-    pub endpoint: Option<String>,
-    pub mode: Mode,
-    pub answer: Answer,
-    /// How long after it has registered the port opens; zero: it is open before.
-    pub listen_after: Duration,
-    /// How long after it has registered and listens a dispatch no longer kills it.
-    pub ready_after: Duration,
-    /// False: it asks its manager for the token before each round of work, as stateless programs do.
-    pub keeps_token: bool,
-    /// Asks WeCom for news without a dispatch, as the puppet does every minute.
-    pub poll_every: Option<Duration>,
-    /// When a registration failed.
-    pub register_again_after: Duration,
-    /// Where to go on reading, after a restart: see [`Bot::cursor`].
-    pub cursor: String,
-    pub clock: Clock,
-}
-
-impl BotOptions {
-    pub fn new(corp: &str, secret: &str, credential: Credential, open_kf_id: &str) -> Self {
-        Self {
-            corp: corp.to_owned(),
-            secret: secret.to_owned(),
-            credential,
-            open_kf_id: open_kf_id.to_owned(),
-            name: format!("bot {open_kf_id}"),
-            manager: "http://127.0.0.1:7777".to_owned(),
-            wecom: "https://qyapi.weixin.qq.com".to_owned(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            endpoint: None,
-            mode: Mode::default(),
-            answer: Answer::default(),
-            listen_after: Duration::ZERO,
-            ready_after: Duration::from_millis(200),
-            keeps_token: true,
-            poll_every: Some(Duration::from_secs(60)),
-            register_again_after: Duration::from_secs(300),
-            cursor: String::new(),
-            clock: Clock::default(),
-        }
-    }
-}
-
-/// What a dispatch said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Poke {
-    pub token: Option<String>,
-    pub open_kf_id: String,
-}
-
-/// One request as it arrived.
-#[derive(Debug, Clone)]
-pub struct Received {
-    pub at: Timestamp,
-    pub method: Method,
-    pub path: String,
-    pub query: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-    /// What the bot read in it, when it was a dispatch that it accepts.
-    pub poke: Option<Poke>,
-}
-
-/// What ended the process of an unmodified bot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
-#[serde(rename_all = "snake_case")]
-pub enum Death {
-    #[error("a dispatch came before it was ready")]
-    NotReady,
-    #[error("the content type of /callback was neither application/xml nor text/xml")]
-    ContentType,
-    #[error("the body of /callback was no XML")]
-    NotXml,
-    #[error("the body of /callback had no Encrypt")]
-    NoEncrypt,
-    #[error("the decrypted event was no XML")]
-    EventNotXml,
-    #[error("the event had no ToUserName")]
-    NoToUserName,
-    #[error("the event had no Event")]
-    NoEvent,
-    #[error("the event had no OpenKfId")]
-    NoOpenKfId,
-}
-
-/// Where a token came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenSource {
-    Wecom,
-    Manager,
-}
-
-/// One thing that the bot did or saw.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum BotHappening {
-    TokenFetched { from: TokenSource, expires_in: u64 },
-    TokenRefused { from: TokenSource, why: String },
-    Registered,
-    RegistrationFailed { why: String },
-    Ready,
-    Dispatched { path: String, status: u16, poke: Option<Poke> },
-    Synced { messages: usize, tokenless: bool },
-    Answered { customer: String, text: String },
-    CallFailed { api: String, why: String },
-    Deregistered,
-    Died { reason: Death },
-}
 
 /// A running bot. Dropping it is a SIGTERM: it goes without a word.
 #[derive(Debug)]

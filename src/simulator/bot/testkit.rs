@@ -18,7 +18,7 @@ use crate::simulator::wecom::{Credential, Wecom};
 type Calls = Arc<Mutex<Vec<(String, String, Option<String>)>>>;
 
 /// Answers everything as a manager that agrees.
-pub(super) struct Manager {
+pub(in crate::simulator) struct Manager {
     port: KillOnDrop,
     calls: Calls,
 }
@@ -48,7 +48,7 @@ async fn agree(State(calls): State<Calls>, request: Request) -> Json<Value> {
     Json(json!({ "code": 0, "message": "success", "errcode": 0, "access_token": "shared", "expires_in": 100 }))
 }
 
-pub(super) async fn bot(wecom: &Wecom, manager: &str, change: impl FnOnce(&mut BotOptions)) -> Bot {
+pub(in crate::simulator) async fn bot(wecom: &Wecom, manager: &str, change: impl FnOnce(&mut BotOptions)) -> Bot {
     let credential = Credential::new("ww1", TOKEN, AES_KEY).unwrap();
     let mut options = BotOptions {
         manager: manager.to_owned(),

@@ -1,6 +1,5 @@
 //! What a test or a script does with a running WeCom: set it up, let customers write, break things.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -39,10 +38,7 @@ impl Wecom {
     /// token. Returns when the callback was accepted or given up.
     pub async fn customer_writes(&self, corp: &str, open_kf_id: &str, customer: &str, text: &str) -> Delivery {
         let event = self.shared.store_message(corp, open_kf_id, customer, text);
-        // Its own task: a caller that goes away must not keep WeCom from repeating.
-        let (shared, corp) = (Arc::clone(&self.shared), corp.to_owned());
-        let sending = self.shared.tasks.spawn(async move { shared.call_back(&corp, &event).await });
-        sending.await.unwrap_or(Delivery::NoCallbackUrl)
+        self.shared.call_back(corp, &event).await
     }
 
     /// A customer writes and no callback goes out, as if it were lost for good.

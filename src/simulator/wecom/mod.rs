@@ -11,6 +11,7 @@ mod errcode;
 mod events;
 mod faults;
 mod handle;
+mod seal;
 mod setup;
 #[cfg(test)]
 pub(super) mod testkit;
@@ -25,14 +26,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::net::TcpListener;
+use utoipa::ToSchema;
 
 pub use api::Api;
-pub use callbacks::{
-    Attempt, Credential, Delivery, SignedCallback, Stamp, Verification, signed_callback, stamped_callback,
-    verification_query,
-};
+pub use callbacks::{Attempt, Delivery, Verification};
 pub use events::{EventFields, SHAPED, inner_xml};
 pub use faults::{Fault, Rule, Target, When};
+pub use seal::{Credential, SignedCallback, Stamp, signed_callback, stamped_callback, verification_query};
 pub use setup::CorpSetup;
 
 use super::journal::Journal;
@@ -124,7 +124,7 @@ impl Default for Limits {
 }
 
 /// One thing that WeCom did or saw.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Happening {
     /// Somebody called the API.
@@ -132,6 +132,7 @@ pub enum Happening {
         /// The path below `/cgi-bin/`.
         api: String,
         corp: Option<String>,
+        #[schema(value_type = String)]
         caller: IpAddr,
         /// Null: the connection was cut.
         status: Option<u16>,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Wecom;
-use super::callbacks::Credential;
+use super::seal::Credential;
 use super::world::{Corp, KfAccount};
 use crate::domain::Invalid;
 

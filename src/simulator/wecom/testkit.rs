@@ -26,8 +26,13 @@ pub(in crate::simulator) fn hasty() -> WecomOptions {
     }
 }
 
+/// One client a thread, that is a test: making one reads all certificates of the machine, and its
+/// connections die with the test's runtime.
 pub(in crate::simulator) fn http() -> reqwest::Client {
-    egress::dispatch_client(&DenyList::default(), Duration::from_secs(10)).unwrap()
+    thread_local! {
+        static CLIENT: reqwest::Client = egress::dispatch_client(&DenyList::default(), Duration::from_secs(10)).unwrap();
+    }
+    CLIENT.with(reqwest::Client::clone)
 }
 
 impl Wecom {

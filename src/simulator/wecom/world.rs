@@ -11,8 +11,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 
-use super::callbacks::Credential;
 use super::errcode::{self, Refusal};
+use super::seal::Credential;
 
 pub(super) struct World {
     pub corps: BTreeMap<String, Corp>,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::session::ENDED;
 use crate::simulator::wecom::world::{Message, World, later};
 
 /// A sync token lives ten minutes (document 94670).
@@ -39,6 +40,9 @@ pub(in crate::simulator::wecom) fn store(
     let state = account.customers.entry(customer.to_owned()).or_default();
     state.wrote_at = Some(now);
     state.answers = 0;
+    if state.service_state == ENDED {
+        state.service_state = 0;
+    }
     corp.messages.push(Message { open_kf_id: open_kf_id.to_owned(), sent_at: now, content: joined(head, content) });
 }
 

@@ -9,7 +9,7 @@ use crate::simulator::wecom::world::{Corp, CustomerState, World, later};
 
 /// 0 new, 1 the bot, 2 waiting for a person, 3 a person, 4 ended.
 const PERSON: i64 = 3;
-const ENDED: i64 = 4;
+pub(super) const ENDED: i64 = 4;
 /// A code to say goodbye or "please wait" with lives 48 hours (document 95122).
 const CODE_LIFE: std::time::Duration = std::time::Duration::from_secs(48 * 3600);
 
@@ -31,7 +31,8 @@ pub(super) fn get(corp: &mut Corp, call: &Call) -> Result<Value, Refusal> {
     Ok(answer)
 }
 
-/// Forward only: an ended session cannot be changed, and a person is needed to wait for one.
+/// The table of document 94669, which wechatpy quotes: the bot may hand over, a person may end, and an
+/// ended session waits for the customer to write again.
 pub(super) fn transfer(world: &mut World, corp_id: &str, call: &Call) -> Result<Value, Refusal> {
     let request: Request = call.json()?;
     let code = world.identifier(43);
@@ -39,9 +40,10 @@ pub(super) fn transfer(world: &mut World, corp_id: &str, call: &Call) -> Result<
     let state = state_of(corp, &request)?;
     let wanted = request.service_state.unwrap_or_default();
     let allowed = match state.service_state {
-        0 => (1..=ENDED).contains(&wanted),
-        1 => (2..=ENDED).contains(&wanted),
-        2 | PERSON => wanted == PERSON || wanted == ENDED,
+        0 => matches!(wanted, 1..=PERSON),
+        1 => matches!(wanted, 2..=PERSON),
+        2 => wanted == PERSON,
+        PERSON => wanted == ENDED,
         _ => false,
     };
     if !allowed {
@@ -75,11 +77,13 @@ mod tests {
         let wecom = wecom(WecomOptions::default()).await;
         wecom.customer_writes_silently("ww1", "wk1", "customer", "hello");
         let to = |state: i64| json!({ "open_kfid": "wk1", "external_userid": "customer", "service_state": state, "servicer_userid": "zhangsan" });
-        for (state, code) in [(1, 0), (0, 95016), (3, 0), (1, 95016), (4, 0), (3, 95016)] {
+        for (state, code) in [(4, 95016), (1, 0), (0, 95016), (3, 0), (1, 95016), (4, 0), (3, 95016)] {
             assert_eq!(wecom.post("kf/service_state/trans", to(state)).await["errcode"], code, "to {state}");
         }
         let now = wecom.post("kf/service_state/get", to(0)).await;
         assert_eq!(now["service_state"], 4);
+        wecom.customer_writes_silently("ww1", "wk1", "customer", "one more thing");
+        assert_eq!(wecom.post("kf/service_state/get", to(0)).await["service_state"], 0);
         let known = wecom.post("kf/customer/batchget", json!({ "external_userid_list": ["customer", "nobody"] })).await;
         assert_eq!(known["customer_list"][0]["external_userid"], "customer");
         assert_eq!(known["invalid_external_userid"], json!(["nobody"]));

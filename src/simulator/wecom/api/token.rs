@@ -194,4 +194,25 @@ mod tests {
         assert!(began.elapsed() >= Duration::from_millis(100));
         assert_eq!(wecom.gettoken_calls("ww1", "s1"), 6);
     }
+
+    #[tokio::test]
+    async fn a_reset_secret_takes_its_tokens_along() {
+        let wecom = wecom(WecomOptions::default()).await;
+        let token = wecom.access_token().await;
+        wecom.reset_secret("ww1", "s1", "s2");
+        assert_eq!(wecom.get(GET).await["errcode"], 40001);
+        assert_eq!(wecom.get(&format!("getcallbackip?access_token={token}")).await["errcode"], 40014);
+        assert_eq!(wecom.get("gettoken?corpid=ww1&corpsecret=s2").await["errcode"], 0);
+    }
+
+    #[tokio::test]
+    async fn remembers_over_an_outage() {
+        let wecom = wecom(WecomOptions::default()).await;
+        let token = wecom.access_token().await;
+        wecom.go_away().await;
+        let http = crate::simulator::wecom::testkit::http();
+        assert!(http.get(wecom.base_url()).send().await.is_err());
+        wecom.go_on().await.unwrap();
+        assert_eq!(wecom.access_token().await, token);
+    }
 }
