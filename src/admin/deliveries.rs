@@ -64,15 +64,19 @@ impl From<HeldEvent> for DeliveryView {
 #[into_params(parameter_in = Query)]
 pub struct DeliveryFilter {
     /// `live` or `expired`; both without it.
+    #[serde(default, deserialize_with = "super::filled")]
     #[param(required = false)]
     state: Option<HeldState>,
     /// Of this corp only.
+    #[serde(default, deserialize_with = "super::filled")]
     #[param(required = false)]
     corp_id: Option<String>,
     /// Of this account only.
+    #[serde(default, deserialize_with = "super::filled")]
     #[param(required = false)]
     open_kf_id: Option<String>,
     /// The `next` of the page before.
+    #[serde(default, deserialize_with = "super::filled")]
     #[param(required = false)]
     cursor: Option<String>,
     /// Items a page, 1 to 1000.

@@ -6,7 +6,9 @@ pub mod deliveries;
 pub mod puppets;
 pub mod tokens;
 
-use serde::{Deserialize, Serialize};
+use serde::de::IntoDeserializer as _;
+use serde::de::value::StringDeserializer;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::http::problem::Problem;
@@ -34,6 +36,7 @@ impl<T> Page<T> {
 #[into_params(parameter_in = Query)]
 pub struct Paging {
     /// The `next` of the page before.
+    #[serde(default, deserialize_with = "filled")]
     #[param(required = false)]
     cursor: Option<String>,
     /// Items a page, 1 to 1000.
@@ -48,4 +51,14 @@ impl Paging {
             _ => Err(Problem::invalid("limit must be 1 to 1000")),
         }
     }
+}
+
+/// A parameter of a query; an empty one counts as none, because forms send all of theirs.
+fn filled<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let text: StringDeserializer<D::Error> = text.into_deserializer();
+    T::deserialize(text).map(Some)
 }

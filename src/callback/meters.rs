@@ -60,6 +60,7 @@ impl Callbacks {
             Refusal::StoreUnavailable | Refusal::NotTaken => "unavailable",
             Refusal::Query(_) => "bad_query",
             Refusal::TooLarge => "too_large",
+            Refusal::BrokeOff => "broke_off",
             Refusal::Envelope(_) => "bad_body",
             Refusal::Open(OpenFault::NoCredential | OpenFault::Signature) => "bad_signature",
             Refusal::Open(OpenFault::Decrypt(_)) => "decrypt_error",

@@ -48,6 +48,8 @@ pub enum Refusal {
     Query(#[from] QueryFault),
     #[error("the body is too large")]
     TooLarge,
+    #[error("the body broke off, or took too long")]
+    BrokeOff,
     #[error(transparent)]
     Envelope(#[from] EnvelopeFault),
     #[error(transparent)]

@@ -17,7 +17,7 @@ use super::meters::Kind;
 use super::{Callbacks, DecryptedEvent, OpenFault, Refusal};
 use crate::domain::{OpenKfId, Trust};
 use crate::http::auth::Caller;
-use crate::http::body::{self, Fields, Refused};
+use crate::http::body::{self, BodyFault, Fields, Refused};
 
 /// WeCom's envelopes are a few hundred bytes; what is larger is read and dropped, so that the answer arrives.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -95,7 +95,7 @@ pub async fn receive(
         let known = callbacks.corp(&corp).await;
         let known = known.and_then(|known| Ok((super::SignedQuery::parse(&query).map(|_| known))?));
         let body = body::read(body, BODY_LIMIT, DROPPED_LIMIT).await;
-        let (known, body) = (known?, body.map_err(|_| Refusal::TooLarge)?);
+        let (known, body) = (known?, body?);
         callbacks.receive(&known, &query, body).await
     };
     answer(received.await.map(|()| "success"), &corp, Kind::Message, began)
@@ -112,6 +112,15 @@ fn answer<T: IntoResponse>(result: Result<T, Refusal>, corp: &str, kind: Kind, b
     }
 }
 
+impl From<BodyFault> for Refusal {
+    fn from(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::TooLarge => Self::TooLarge,
+            BodyFault::BrokeOff => Self::BrokeOff,
+        }
+    }
+}
+
 /// The public answer is the class of fault; the log line has the rest.
 fn refuse(refusal: &Refusal, corp: &str, kind: Kind) -> Response {
     let (status, class) = match refusal {
@@ -119,7 +128,7 @@ fn refuse(refusal: &Refusal, corp: &str, kind: Kind) -> Response {
         Refusal::StoreUnavailable | Refusal::NotTaken => (StatusCode::SERVICE_UNAVAILABLE, "try again"),
         Refusal::Query(_) => (StatusCode::BAD_REQUEST, "query incomplete or repeated: forward WeCom's query string"),
         Refusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body larger than 1 MiB"),
-        Refusal::Envelope(EnvelopeFault::Xml(_) | EnvelopeFault::NoEncrypt) => {
+        Refusal::BrokeOff | Refusal::Envelope(EnvelopeFault::Xml(_) | EnvelopeFault::NoEncrypt) => {
             (StatusCode::BAD_REQUEST, "body is not WeCom's XML with an Encrypt element")
         }
         Refusal::Open(OpenFault::NoCredential | OpenFault::Signature) => (StatusCode::FORBIDDEN, "wrong signature"),

@@ -1,5 +1,7 @@
 //! Bodies: read up to a limit, as bytes or as named fields.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -9,21 +11,31 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 /// The largest body of a JSON route, in bytes.
 const FIELDS_LIMIT: usize = 256 * 1024;
 
-/// The body is larger than allowed, or broke off.
+/// For a whole body: whoever needs longer holds a connection that others wait for.
+const READ_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why there is no body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyFault {
+    /// It is larger than allowed.
     TooLarge,
+    /// It broke off, or did not come to its end in time.
     BrokeOff,
 }
 
 /// Reads a body of at most `limit` bytes. A larger one is read on and dropped, up to `dropped`
 /// bytes, so that the caller gets the answer instead of a reset connection.
 pub async fn read(body: Body, limit: usize, dropped: usize) -> Result<Bytes, BodyFault> {
+    timeout(READ_LIMIT, read_to_end(body, limit, dropped)).await.unwrap_or(Err(BodyFault::BrokeOff))
+}
+
+async fn read_to_end(body: Body, limit: usize, dropped: usize) -> Result<Bytes, BodyFault> {
     let mut stream = body.into_data_stream();
     let Some(first) = stream.next().await else { return Ok(Bytes::new()) };
     let first = first.map_err(|_| BodyFault::BrokeOff)?;

@@ -67,8 +67,11 @@ pub fn read_corp(id: CorpId, fields: &Map<String, Value>, context: &Context<'_>,
         }
         valid.then(|| Secret::new(text))
     });
-    if fields.get("services").is_some_and(|services| !services.is_object()) {
-        faults.add(format!("{prefix}services"), NO_OBJECT);
+    match fields.get("services") {
+        None => {}
+        Some(Value::Object(services)) if services.is_empty() => {}
+        Some(Value::Object(_)) => faults.add(format!("{prefix}services"), "is not served by this version yet"),
+        Some(_) => faults.add(format!("{prefix}services"), NO_OBJECT),
     }
     Corp { id, source: context.source, credentials, wecom_proxy, updated_at: context.now }
 }

@@ -201,7 +201,7 @@ async fn bad_input_names_every_field() {
     problem(gateway.admin(Method::GET, "/corps/w%20w"), 404, "not-found").await;
     problem(gateway.admin(Method::GET, &format!("/corps/{CORP}")), 404, "not-found").await;
 
-    for query in ["limit=0", "limit=1001", "limit=x", "state=nonsense", "corpId=w%20w", "openKfId=", "state="] {
+    for query in ["limit=0", "limit=1001", "limit=x", "state=nonsense", "corpId=w%20w", "openKfId=%20"] {
         problem(gateway.admin(Method::GET, &format!("/deliveries?{query}")), 400, "invalid").await;
     }
     for query in ["limit=0", "limit=x", "cursor=a%20b"] {
@@ -300,6 +300,11 @@ async fn lists_are_paged_by_cursor() {
     assert_eq!(pages(&gateway, "/deliveries?state=live&corpId=ww-other&openKfId=wk-5&", 1).await, [all[4].clone()]);
     assert!(pages(&gateway, "/deliveries?state=expired&", 1).await.is_empty());
     assert!(pages(&gateway, "/deliveries?corpId=ww-none&", 1).await.is_empty());
+    assert_eq!(
+        pages(&gateway, "/deliveries?state=&corpId=&openKfId=&service=&", 1000).await,
+        all,
+        "as a form sends it"
+    );
 
     let path = format!("/deliveries/{}", all[0]["id"].as_str().unwrap());
     assert_eq!(gateway.admin(Method::DELETE, &path).send().await.unwrap().status(), 204);

@@ -461,3 +461,18 @@ async fn a_verification_is_answered_within_a_second_while_bot_and_wecom_hang() {
     assert_eq!(verification, Verification::Passed);
     assert!(delivery.is_accepted(), "stored, because its bot hangs: {delivery:?}");
 }
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_no_body_that_is_too_large() {
+    use tokio::io::AsyncWriteExt as _;
+    let gateway = gateway().await;
+    let address = gateway.url().strip_prefix("http://").unwrap();
+    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /callback/{CORP}?msg_signature=s&timestamp=1&nonce=2 HTTP/1.1\r\nhost: g\r\ncontent-length: 99\r\n\r\n<xml>"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.shutdown().await.unwrap();
+    until(async || gateway.log().contains("the body broke off")).await;
+    assert!(!gateway.log().contains("too large"));
+}

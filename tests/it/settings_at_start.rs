@@ -1,5 +1,6 @@
 //! What stops the start, and in which words; and the README's table of settings.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -102,6 +103,17 @@ async fn a_second_process_on_the_same_directory_is_told_so() {
     assert_eq!(code, 1);
     assert!(stderr.contains("DATA_DIR") && stderr.contains("is used by another process"), "{stderr}");
     assert_eq!(first.get("/readyz").send().await.unwrap().status(), 200, "the first goes on");
+}
+
+#[tokio::test]
+async fn the_data_directory_is_its_owners_alone() {
+    let gateway = Gateway::start(&[("ADMIN_TOKEN", "")]).await;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&gateway.data_dir()), 0o700);
+    for entry in std::fs::read_dir(gateway.data_dir()).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{path:?}");
+    }
 }
 
 #[test]

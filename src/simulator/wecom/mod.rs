@@ -1,7 +1,7 @@
 //! A WeCom that keeps WeCom's rules, each with its source beside it (documents are
 //! `https://developer.work.weixin.qq.com/document/path/N`).
 //!
-//! Every rule is a plain function over the [`World`](world::World) under one lock: an answer depends
+//! Every rule is a plain function over the `World` under one lock: an answer depends
 //! on the calls before it and on nothing else. Waiting, HTTP and faults are the shell around that.
 
 mod api;

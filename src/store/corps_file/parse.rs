@@ -111,7 +111,7 @@ mod tests {
                 { "token": "t2", "encodingAESKey": KEY },
             ],
             "wecomProxy": "http://user:password@proxy:3128",
-            "services": { "crm": { "url": "http://crm" } },
+            "services": {},
         } } });
         let corps = parse(document.to_string().as_bytes(), Timestamp::UNIX_EPOCH).unwrap();
         let [a, b] = &corps[..] else { panic!("two corps") };

@@ -18,7 +18,15 @@ const MASTER_KEY: &str = "master.key";
 pub(super) struct Directory {
     path: PathBuf,
     /// Locked for as long as it is open; the system unlocks it however the process ends.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Closing would not do while a child process that another thread starts just now has the file
+        // open as well. An error leaves it to that.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Directory {
@@ -32,7 +40,7 @@ impl Directory {
             .open(path.join(LOCK))
             .map_err(|error| OpenError::io(path, "be written", error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: path.to_owned() }),
             Err(TryLockError::Error(error)) => Err(OpenError::io(path, "be locked", error)),
         }
