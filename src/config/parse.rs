@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::SignedDuration;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use crate::domain::Secret;
@@ -96,7 +96,7 @@ pub(super) fn networks(text: &str) -> Result<DenyList, String> {
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
-    EnvFilter::try_new(text)
+    text.parse::<Targets>()
         .map(|_| text.to_owned())
         .map_err(|_| format!("`{text}` is no filter: a level (error, warn, info, debug, trace) or target=level, …"))
 }
