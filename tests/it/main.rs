@@ -4,6 +4,8 @@
 
 mod architecture;
 mod cli;
+mod crash;
+mod delivery;
 mod demo;
 mod harness;
 mod journey;
