@@ -126,11 +126,13 @@ fn builder() -> ClientBuilder {
         .user_agent(concat!("wxkf-gateway/", env!("CARGO_PKG_VERSION")))
 }
 
-/// The client towards bots and services: guarded addresses, never a proxy. `limit` covers the whole call.
+/// The client towards bots and services: guarded addresses, never a proxy. `limit` covers the whole
+/// call; connecting gets a little less, so that a connection that does not come about is told from an
+/// answer that does not come.
 pub fn dispatch_client(denied: &DenyList, limit: Duration) -> reqwest::Result<Client> {
     builder()
         .dns_resolver(Arc::new(GuardedResolver { denied: denied.clone() }))
-        .connect_timeout(limit)
+        .connect_timeout(limit.mul_f64(0.9))
         .timeout(limit)
         .pool_idle_timeout(Duration::from_secs(30))
         .build()

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
 
 use super::Receipt;
-use crate::domain::{Account, KfEvent, Trust};
+use crate::domain::{Account, KfEvent, Payload, Trust};
 
 /// WeCom repeats an unanswered callback within this time; later it is an event of its own.
 const REPEAT_WINDOW: SignedDuration = SignedDuration::from_secs(60);
@@ -39,10 +40,24 @@ pub(super) struct Work {
     pub row: Option<Row>,
     /// Why the attempt just made failed: it is stored now, not attempted once more.
     pub failed: Option<String>,
+    pub arrived: Instant,
     pub waiters: Vec<Waiter>,
 }
 
 impl Work {
+    /// An event that nobody waits for, because it is stored.
+    pub fn stored(event: Arc<KfEvent>, row: Row) -> Self {
+        Self { event, row: Some(row), failed: None, arrived: Instant::now(), waiters: Vec::new() }
+    }
+
+    /// Takes on those who wait for something that this stands for. Nobody waits for a row: it is stored.
+    fn join(&mut self, waiters: Vec<Waiter>) {
+        match self.row {
+            Some(_) => waiters.into_iter().for_each(|waiter| answer(waiter, Receipt::Stored)),
+            None => self.waiters.extend(waiters),
+        }
+    }
+
     /// Whether doing this makes doing the other needless. What is unsigned waits for what is signed.
     fn stands_for(&self, other: &KfEvent) -> bool {
         self.event.settles(other) || self.event.trust > other.trust
@@ -53,17 +68,25 @@ impl Work {
 struct InFlight {
     event: Arc<KfEvent>,
     waiters: Vec<Waiter>,
-    /// What was stored while the attempt took long; whoever's event it stands for is answered at once.
-    stored: Option<Arc<KfEvent>>,
+    /// What was stored meanwhile, none of which settles another: a signed event, an unsigned one. A
+    /// caller whose event one of them stands for is answered at once.
+    stored: Vec<Arc<KfEvent>>,
+}
+
+impl InFlight {
+    /// Whether its own callers may be told that it is stored.
+    fn is_stored(&self) -> bool {
+        self.stored.iter().any(|stored| stored.trust >= self.event.trust)
+    }
 }
 
 /// What is known of rows in the store.
 #[derive(Debug, Clone)]
 pub(super) enum Held {
-    /// Some, from before this process started.
+    /// Some, but not which.
     Some,
-    /// This event is the newest.
-    Newest(Arc<KfEvent>),
+    /// This event is the newest. Without its body, because lanes of absent bots live long.
+    Newest(Box<KfEvent>),
 }
 
 /// The last attempt on a bot, for the operator.
@@ -85,6 +108,8 @@ pub(super) struct Lane {
     pub held: Option<Held>,
     pub failures: u32,
     pub not_before: Option<Timestamp>,
+    /// Counts what makes rows due early, so that whoever puts one off meanwhile notices.
+    pub wakes: u64,
     /// The prober that watches the bot, by its number: a newer one takes over from an older one.
     pub prober: Option<u64>,
     pub sent_without_token: Option<Timestamp>,
@@ -104,11 +129,12 @@ impl Lane {
     /// Takes an event that just arrived.
     pub fn offer(&mut self, event: KfEvent, waiter: Waiter) -> Next {
         if let Some(in_flight) = &mut self.in_flight {
-            if in_flight.stored.as_ref().is_some_and(|stored| stored.settles(&event) || is_repeat(stored, &event)) {
+            let stands_for = |known: &KfEvent| known.settles(&event) || is_repeat(known, &event);
+            if in_flight.stored.iter().any(|stored| stands_for(stored)) {
                 answer(waiter, Receipt::Stored);
                 return Next::Nothing;
             }
-            if in_flight.event.settles(&event) || is_repeat(&in_flight.event, &event) {
+            if stands_for(&in_flight.event) {
                 in_flight.waiters.push(waiter);
                 return Next::Nothing;
             }
@@ -119,19 +145,25 @@ impl Lane {
             answer(waiter, Receipt::Stored);
             return Next::Nothing;
         }
-        self.enqueue(Work { event: Arc::new(event), row: None, failed: None, waiters: vec![waiter] })
+        let waiters = vec![waiter];
+        self.enqueue(Work { event: Arc::new(event), row: None, failed: None, arrived: Instant::now(), waiters })
     }
 
     /// Puts work into the single place for what waits; the one that stands for the other stays, and
     /// both their callers wait for it.
     pub fn enqueue(&mut self, mut work: Work) -> Next {
+        if work.row.is_some() && self.in_flight.as_ref().is_some_and(|flight| flight.event.settles(&work.event)) {
+            // What is in flight decides about the row as well. Should it come to nothing, the row is
+            // claimed again when its lease ends.
+            return Next::Nothing;
+        }
         match self.pending.take() {
             Some(mut waiting) if waiting.stands_for(&work.event) => {
-                waiting.waiters.append(&mut work.waiters);
+                waiting.join(work.waiters);
                 self.pending = Some(waiting);
             }
-            Some(mut superseded) => {
-                work.waiters.append(&mut superseded.waiters);
+            Some(superseded) => {
+                work.join(superseded.waiters);
                 self.pending = Some(work);
             }
             None => self.pending = Some(work),
@@ -155,7 +187,7 @@ impl Lane {
             return None;
         };
         let waiters = std::mem::take(&mut work.waiters);
-        let stored = work.row.is_some().then(|| work.event.clone());
+        let stored = work.row.iter().map(|_| work.event.clone()).collect();
         self.in_flight = Some(InFlight { event: work.event.clone(), waiters, stored });
         Some(work)
     }
@@ -173,39 +205,72 @@ impl Lane {
         self.arrivals.get_or_insert_default().clone()
     }
 
-    /// While an attempt takes long: the newest of what is in flight and what waits, to be stored.
-    /// `None` when that is stored already, and whoever waits for it is answered.
-    pub fn newest_unstored(&mut self) -> Option<Arc<KfEvent>> {
-        let in_flight = self.in_flight.as_mut()?;
-        if let Some(mut waiting) = self.pending.take() {
-            in_flight.waiters.append(&mut waiting.waiters);
-            if waiting.row.is_none() && waiting.event.trust >= in_flight.event.trust {
-                return Some(waiting.event);
-            }
+    /// While an attempt takes long: what is to be stored next of that which waits and that which is
+    /// in flight; `None` when nothing is left. What waits stays where it is until it is [`Lane::stored`].
+    pub fn next_unstored(&self) -> Option<Arc<KfEvent>> {
+        let in_flight = self.in_flight.as_ref()?;
+        let waiting = self.pending.as_ref().filter(|work| work.row.is_none()).map(|work| &work.event);
+        match waiting {
+            Some(event) if in_flight.is_stored() || event.trust >= in_flight.event.trust => Some(event.clone()),
+            _ => (!in_flight.is_stored()).then(|| in_flight.event.clone()),
         }
-        if in_flight.stored.is_none() {
-            return Some(in_flight.event.clone());
-        }
-        self.answer(Receipt::Stored);
-        None
     }
 
     /// Notes what was stored, and answers everybody it stands for.
     pub fn stored(&mut self, event: &Arc<KfEvent>) {
-        self.held = Some(Held::Newest(event.clone()));
-        if let Some(in_flight) = &mut self.in_flight {
-            in_flight.stored = Some(event.clone());
+        let body = Payload { sync_token: None, extra: serde_json::Map::new(), raw: None };
+        self.held = Some(Held::Newest(Box::new(KfEvent { payload: body, ..KfEvent::clone(event) })));
+        if let Some(waiting) = self.pending.take_if(|work| Arc::ptr_eq(&work.event, event)) {
+            waiting.waiters.into_iter().for_each(|waiter| answer(waiter, Receipt::Stored));
         }
-        self.answer(Receipt::Stored);
+        let Some(in_flight) = &mut self.in_flight else { return };
+        in_flight.stored.retain(|older| !event.settles(older));
+        in_flight.stored.push(event.clone());
+        if in_flight.is_stored() {
+            self.answer(Receipt::Stored);
+        }
     }
 
     /// Answers everybody who waits for what is in flight.
     pub fn answer(&mut self, receipt: Receipt) {
         if let Some(in_flight) = &mut self.in_flight {
-            for waiter in in_flight.waiters.drain(..) {
-                answer(waiter, receipt);
-            }
+            in_flight.waiters.drain(..).for_each(|waiter| answer(waiter, receipt));
         }
+    }
+
+    /// What was stored while an attempt was in flight, its own row included.
+    pub fn stored_meanwhile(&self) -> Vec<Arc<KfEvent>> {
+        self.in_flight.as_ref().map(|in_flight| in_flight.stored.clone()).unwrap_or_default()
+    }
+
+    /// The bot has what was in flight: everybody who waits for it is answered, and what arrives from
+    /// now on is for another attempt.
+    pub fn delivered(&mut self, now: Timestamp) {
+        self.answer(Receipt::Delivered);
+        if let Some(sent) = self.in_flight.take() {
+            self.pending.take_if(|work| work.row.is_some() && sent.event.settles(&work.event));
+        }
+        self.failures = 0;
+        self.not_before = None;
+        self.last = Some(LastAttempt { at: now, error: None });
+    }
+
+    /// Rows were deleted up to what was sent.
+    pub fn settled(&mut self, sent: &KfEvent) {
+        self.held.take_if(|held| !matches!(held, Held::Newest(newest) if !sent.settles(newest)));
+    }
+
+    /// A row is gone or given up: a repeat must not join it. Of an account that never had a bot
+    /// nothing is remembered, because anybody can name such accounts.
+    pub fn given_up(&mut self) {
+        let had_a_bot = self.last.is_some() || self.prober.is_some();
+        self.held = self.held.take().filter(|_| had_a_bot).map(|_| Held::Some);
+    }
+
+    /// A bot registered: it is not away, and rows of the time before may be there, expired ones included.
+    pub fn registered(&mut self) {
+        self.forgive();
+        self.held.get_or_insert(Held::Some);
     }
 
     /// The bot is back, or takes new events anyway: nothing that was known against it counts.
@@ -213,6 +278,7 @@ impl Lane {
         self.prober = None;
         self.failures = 0;
         self.not_before = None;
+        self.wakes += 1;
     }
 
     /// Puts what is in flight back, behind nothing but something newer.
@@ -284,110 +350,4 @@ impl Lanes {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::domain::{CorpId, Digest, EventId, OpenKfId, Order, Payload};
-
-    fn event(created: i64, arrival_ms: i64, trust: Trust) -> KfEvent {
-        let arrival = Timestamp::from_millisecond(arrival_ms).unwrap();
-        KfEvent {
-            id: EventId::new(arrival),
-            account: Account { corp: CorpId::parse("ww1").unwrap(), kf: OpenKfId::parse("wk1").unwrap() },
-            order: Order { created, arrival: arrival_ms },
-            trust,
-            digest: Digest::of(format!("{created} {arrival_ms}").as_bytes()),
-            born_at: arrival,
-            payload: Payload { sync_token: None, extra: serde_json::Map::new(), raw: None },
-        }
-    }
-
-    fn offered(lane: &mut Lane, event: KfEvent) -> oneshot::Receiver<Receipt> {
-        let (waiter, receipt) = oneshot::channel();
-        lane.offer(event, waiter);
-        receipt
-    }
-
-    fn received(receipt: &mut oneshot::Receiver<Receipt>) -> Option<Receipt> {
-        receipt.try_recv().ok()
-    }
-
-    #[test]
-    fn what_is_superseded_waits_along_with_the_newest() {
-        let mut lane = Lane::default();
-        let mut first = offered(&mut lane, event(1, 1_000, Trust::Signed));
-        let _in_flight = lane.next().unwrap();
-        let mut second = offered(&mut lane, event(2, 2_000, Trust::Signed));
-        let mut third = offered(&mut lane, event(3, 3_000, Trust::Signed));
-        let mut late = offered(&mut lane, event(2, 3_500, Trust::Signed));
-        lane.answer(Receipt::Delivered);
-        assert_eq!(received(&mut first), Some(Receipt::Delivered));
-        assert_eq!(received(&mut second), None);
-        assert_eq!(lane.next().unwrap().event.order.created, 3);
-        lane.answer(Receipt::Stored);
-        for receipt in [&mut second, &mut third, &mut late] {
-            assert_eq!(received(receipt), Some(Receipt::Stored));
-        }
-        assert!(lane.next().is_none());
-    }
-
-    #[test]
-    fn repeats_join_what_is_in_flight_and_what_is_held() {
-        let mut lane = Lane::default();
-        let original = event(5, 10_000, Trust::Signed);
-        let repeat = KfEvent { order: Order { created: 5, arrival: 15_000 }, ..original.clone() };
-        let mut first = offered(&mut lane, original.clone());
-        let work = lane.next().unwrap();
-        let mut joined = offered(&mut lane, repeat.clone());
-        assert!(lane.pending.is_none());
-        lane.stored(&work.event);
-        assert_eq!((received(&mut first), received(&mut joined)), (Some(Receipt::Stored), Some(Receipt::Stored)));
-        assert!(lane.next().is_none());
-        assert_eq!(received(&mut offered(&mut lane, repeat)), Some(Receipt::Stored));
-        let late = KfEvent { order: Order { created: 5, arrival: 75_000 }, ..original };
-        assert_eq!(received(&mut offered(&mut lane, late)), None, "after a minute it is an event of its own");
-    }
-
-    #[test]
-    fn what_is_unsigned_never_displaces_what_is_signed() {
-        let mut lane = Lane::default();
-        let _signed = offered(&mut lane, event(1, 1_000, Trust::Signed));
-        let _unsigned = offered(&mut lane, event(9, 9_000, Trust::Unsigned));
-        assert_eq!(lane.next().unwrap().event.trust, Trust::Signed);
-        assert!(lane.next().is_none(), "the signed one stands for it");
-        let _unsigned = offered(&mut lane, event(9, 9_000, Trust::Unsigned));
-        let _signed = offered(&mut lane, event(1, 10_000, Trust::Signed));
-        assert_eq!(lane.next().unwrap().event.trust, Trust::Signed);
-    }
-
-    #[test]
-    fn while_an_attempt_takes_long_the_newest_is_stored_once() {
-        let mut lane = Lane::default();
-        let mut first = offered(&mut lane, event(1, 1_000, Trust::Signed));
-        let work = lane.next().unwrap();
-        let arrivals = lane.announce_arrivals();
-        let stored = lane.newest_unstored().unwrap();
-        assert!(Arc::ptr_eq(&stored, &work.event));
-        lane.stored(&stored);
-        assert_eq!(received(&mut first), Some(Receipt::Stored));
-        assert!(lane.newest_unstored().is_none());
-        let mut second = offered(&mut lane, event(2, 2_000, Trust::Signed));
-        let newer = lane.newest_unstored().unwrap();
-        assert_eq!(newer.order.created, 2);
-        lane.stored(&newer);
-        assert_eq!(received(&mut second), Some(Receipt::Stored));
-        let notified = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        notified.block_on(async { tokio::time::timeout(Duration::from_secs(5), arrivals.notified()).await.unwrap() });
-    }
-
-    #[test]
-    fn a_lane_is_dropped_when_nothing_is_left_in_it() {
-        let lanes = Lanes::new();
-        let account = event(1, 1, Trust::Signed).account;
-        lanes.with(&account, |lane| offered(lane, event(1, 1_000, Trust::Signed)));
-        assert_eq!(lanes.peek(&account, |_| ()), Some(()));
-        while lanes.with(&account, Lane::next).is_some() {}
-        assert_eq!(lanes.peek(&account, |_| ()), None);
-    }
-}
+mod tests;

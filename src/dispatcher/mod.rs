@@ -5,6 +5,7 @@
 //! 5 s, and an HTTP handler is dropped when its caller does.
 
 mod forward;
+mod holding;
 mod lane;
 mod meters;
 mod presence;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Mutex, Notify, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{Account, Clock, EventId, KfEvent, Puppet};
@@ -34,6 +35,10 @@ pub use retry::RetryPolicy;
 
 /// Held events that are on their way at the same time.
 const HELD_AT_ONCE: usize = 512;
+
+/// A redelivered event lives at least so long, however short `EVENT_TTL` is: it may have to wait for
+/// the minute since the last poke without a token.
+const REDELIVERY_LIFE: Duration = runner::WITHOUT_TOKEN_EVERY.saturating_mul(2);
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +87,8 @@ struct Inner {
     next_turn: AtomicI64,
     probers: AtomicU64,
     permits: Arc<Semaphore>,
+    /// Held while an event is counted and stored that nobody vouches for and no bot takes.
+    unvouched: Mutex<()>,
 }
 
 impl Dispatcher {
@@ -106,6 +113,7 @@ impl Dispatcher {
             next_turn: AtomicI64::new(i64::MAX),
             probers: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(HELD_AT_ONCE)),
+            unvouched: Mutex::new(()),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -133,7 +141,7 @@ impl Dispatcher {
 
     /// A bot (re)registered: it is not away, and its events go when its grace is over.
     pub async fn registered(&self, puppet: &Puppet) -> store::Result<()> {
-        self.inner.lanes.with(&puppet.account(), Lane::forgive);
+        self.inner.lanes.with(&puppet.account(), Lane::registered);
         let at = self.inner.grace_end(puppet).unwrap_or_else(|| self.inner.clock.now());
         self.inner.wake(&puppet.account(), at).await
     }
@@ -141,9 +149,13 @@ impl Dispatcher {
     /// The operator's wish: the event goes now, live or expired. False when it is gone.
     pub async fn redeliver(&self, id: &EventId) -> store::Result<bool> {
         let Some(held) = self.inner.events.held(id).await? else { return Ok(false) };
-        self.inner.lanes.with(&held.event.account, |lane| lane.not_before = None);
         let now = self.inner.clock.now();
-        let found = self.inner.events.revive(id, now, now + self.inner.settings.event_ttl).await?;
+        let life = self.inner.settings.event_ttl.max(REDELIVERY_LIFE);
+        let found = self.inner.events.revive(id, now, now + life).await?;
+        self.inner.lanes.with(&held.event.account, |lane| {
+            lane.not_before = None;
+            lane.wakes += 1;
+        });
         self.inner.due_at(now);
         Ok(found)
     }
@@ -152,10 +164,7 @@ impl Dispatcher {
     pub async fn forget(&self, id: &EventId) -> store::Result<bool> {
         let Some(held) = self.inner.events.held(id).await? else { return Ok(false) };
         let found = self.inner.events.delete_held(id).await?;
-        // A repeat must not join what is no longer there.
-        self.inner.lanes.with(&held.event.account, |lane| {
-            lane.held = lane.held.take().map(|_| lane::Held::Some);
-        });
+        self.inner.lanes.with(&held.event.account, Lane::given_up);
         Ok(found)
     }
 

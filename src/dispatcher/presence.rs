@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use super::{Inner, Lane};
-use crate::domain::Puppet;
+use crate::domain::{Account, Puppet};
 
 /// Probes come this often at first: most absences are restarts.
 const PROBE_SOON: Duration = Duration::from_secs(2);
@@ -18,6 +18,8 @@ const SOON_LASTS: Duration = Duration::from_secs(60);
 const PROBE_LATER: Duration = Duration::from_secs(15);
 /// From the first answered probe to the first poke: what a bot needs from listening to being ready.
 const SETTLE: Duration = Duration::from_secs(10);
+/// Until the store is asked again.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Inner {
     /// Sees to it that one task probes the bot until it is back.
@@ -39,24 +41,25 @@ impl Inner {
     }
 
     async fn probe_until_back(self: Arc<Self>, bot: Arc<Puppet>, number: u64) {
-        let since = match bot.away_since {
-            Some(since) => since,
-            None => self.note_away(&bot).await,
+        // Away since before: it may be back by now.
+        let (since, mut pause) = match bot.away_since {
+            Some(since) => (since, Duration::ZERO),
+            None => (self.note_away(&bot).await, PROBE_SOON),
         };
         loop {
-            let absent = Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default();
-            let pause = if absent < SOON_LASTS { PROBE_SOON } else { PROBE_LATER };
             if !self.pause(pause).await || !self.still_away(&bot, number).await {
                 return;
             }
             if !self.forwarder.probe(&bot).await {
+                let absent = Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default();
+                pause = if absent < SOON_LASTS { PROBE_SOON } else { PROBE_LATER };
                 continue;
             }
             debug!(kf.id = %bot.kf_id, "the bot answers a probe");
             if !self.pause(SETTLE).await || !self.still_away(&bot, number).await {
                 return;
             }
-            return self.back(&bot).await;
+            return self.back(&bot, number).await;
         }
     }
 
@@ -68,15 +71,28 @@ impl Inner {
         now
     }
 
-    async fn back(&self, bot: &Puppet) {
-        info!(corp.id = %bot.corp_id, kf.id = %bot.kf_id, "the bot is back");
-        if let Err(error) = self.directory.set_away(bot, None).await {
+    /// Until the store knows it, because the rows of the account are put off for as long as the bot is
+    /// away.
+    async fn back(self: &Arc<Self>, bot: &Puppet, number: u64) {
+        while let Err(error) = self.directory.set_away(bot, None).await {
             warn!(kf.id = %bot.kf_id, error = %error, "cannot note that the bot is back");
+            if !self.pause(STORE_PAUSE).await || !self.still_away(bot, number).await {
+                return;
+            }
         }
+        info!(corp.id = %bot.corp_id, kf.id = %bot.kf_id, "the bot is back");
         let account = bot.account();
         self.lanes.with(&account, Lane::forgive);
-        if let Err(error) = self.wake(&account, self.clock.now()).await {
-            warn!(kf.id = %bot.kf_id, error = %error, "cannot wake the events of a bot that is back");
+        self.clone().wake_surely(account).await;
+    }
+
+    /// Makes the account's rows due now, as soon as the store can.
+    pub(super) async fn wake_surely(self: Arc<Self>, account: Account) {
+        while let Err(error) = self.wake(&account, self.clock.now()).await {
+            warn!(corp.id = %account.corp, kf.id = %account.kf, error = %error, "cannot wake the account's events");
+            if !self.pause(STORE_PAUSE).await {
+                return;
+            }
         }
     }
 
@@ -88,19 +104,41 @@ impl Inner {
         }
     }
 
-    /// Whether it is still this registration that is away: a newer one ends the probing.
-    async fn still_away(&self, bot: &Puppet, number: u64) -> bool {
+    /// Whether it is still this registration that is away. A newer one ends the probing, and wakes what
+    /// was put off because of it.
+    async fn still_away(self: &Arc<Self>, bot: &Puppet, number: u64) -> bool {
         let account = bot.account();
-        if self.lanes.peek(&account, |lane| lane.prober) != Some(Some(number)) {
+        let mine = |prober: &Option<u64>| *prober == Some(number);
+        if self.lanes.peek(&account, |lane| mine(&lane.prober)) != Some(true) {
             return false;
         }
-        match self.directory.bot(&account).await {
-            Ok(Some(current)) if current.registered_at == bot.registered_at => true,
-            Ok(_) => {
-                self.lanes.with(&account, |lane| lane.prober = None);
-                false
+        if self.is_registered_still(bot).await {
+            return true;
+        }
+        let ended = self.lanes.with(&account, |lane| {
+            let ended = mine(&lane.prober);
+            if ended {
+                lane.forgive();
             }
+            ended
+        });
+        if ended {
+            self.clone().wake_surely(account).await;
+        }
+        false
+    }
+
+    /// Whether the registry still has this registration; true when it cannot be asked.
+    pub(super) async fn is_registered_still(&self, bot: &Puppet) -> bool {
+        match self.directory.bot(&bot.account()).await {
+            Ok(current) => current.is_some_and(|current| current.registered_at == bot.registered_at),
             Err(_) => true,
         }
+    }
+
+    /// Whether nothing may be sent to the bot, because no connection to it comes about.
+    pub(super) fn is_away(&self, bot: &Puppet) -> bool {
+        let probed = self.lanes.peek(&bot.account(), |lane| lane.prober.is_some());
+        bot.away_since.is_some() || probed == Some(true)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 
-use super::lane::{Held, Row, Work};
+use super::lane::{Held, Lane, Row, Work};
 use super::{HELD_AT_ONCE, Inner};
 use crate::store::{HeldEvent, Result};
 
@@ -85,6 +85,7 @@ impl Inner {
             );
             metrics::counter!("wxkf_dispatch_expired_total").increment(1);
             self.events.expire(&held.event.id, now).await?;
+            self.lanes.with(&account, Lane::given_up);
             return Ok(());
         }
         let row = Row {
@@ -92,8 +93,7 @@ impl Inner {
             expires_at: held.expires_at,
             permit: self.permits.clone().try_acquire_owned().ok(),
         };
-        let work = Work { event: Arc::new(held.event), row: Some(row), failed: None, waiters: Vec::new() };
-        self.enqueue(&account, work);
+        self.enqueue(&account, Work::stored(Arc::new(held.event), row));
         Ok(())
     }
 

@@ -6,6 +6,8 @@ mod admin;
 mod architecture;
 mod callbacks;
 mod cli;
+mod crash;
+mod delivery;
 mod demo;
 mod harness;
 mod journey;

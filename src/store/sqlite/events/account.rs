@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, named_params, params};
 
-use super::row::{is_signed, read_held};
+use super::row::{insert, is_signed, read_held};
 use crate::domain::{Account, EventId};
 use crate::store::sqlite::rows::{change, select_one};
 use crate::store::{HeldEvent, Result, Settled};
@@ -39,6 +39,14 @@ const DELETE_OLDER: &str = concat!(
     newer_settles_older!(),
     ")"
 );
+/// The same among live rows: what is held now makes older ones needless.
+const DELETE_OLDER_LIVE: &str = concat!(
+    "DELETE FROM held_event WHERE rowid IN (
+       SELECT older.rowid FROM held_event newer JOIN held_event older USING (kf_id, corp_id, state)
+       WHERE newer.id = ?1 AND newer.state = 'live' AND ",
+    newer_settles_older!(),
+    ")"
+);
 const SWEEP: &str = concat!(
     "DELETE FROM held_event WHERE rowid IN (
        SELECT older.rowid FROM held_event newer JOIN held_event older USING (kf_id, corp_id, state)
@@ -52,6 +60,14 @@ DELETE FROM held_event WHERE rowid IN (
   SELECT other.rowid FROM held_event this JOIN held_event other USING (kf_id, corp_id)
   WHERE this.id = ?1 AND other.state = 'expired'
   ORDER BY other.signed DESC, other.created DESC, other.arrival DESC, other.id DESC LIMIT -1 OFFSET 1)";
+
+/// Inserts the row. The live rows that it settles go with it: an account keeps one, however many
+/// events come while its bot is away.
+pub(super) fn hold(db: &Connection, held: &HeldEvent) -> Result<()> {
+    insert(db, held)?;
+    change(db, DELETE_OLDER_LIVE, [held.event.id.as_str()]).map(drop)
+}
+
 pub(super) fn settle(db: &Connection, account: &Account, settled: &Settled) -> Result<u64> {
     let values = named_params! {
         ":kf": account.kf.as_str(),
@@ -87,4 +103,5 @@ pub(super) fn sweep(db: &Connection, account: &Account) -> Result<u64> {
 
 /// For the test of their plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[SETTLE, NEWEST, WAKE, EXPIRE, DELETE_OLDER, KEEP_ONE_EXPIRED, SWEEP];
+pub(super) const STATEMENTS: &[&str] =
+    &[SETTLE, NEWEST, WAKE, EXPIRE, DELETE_OLDER, DELETE_OLDER_LIVE, KEEP_ONE_EXPIRED, SWEEP];

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use self::row::{insert, read_held};
+use self::row::read_held;
 use super::SqliteStore;
 use super::rows::{change, limit, select, select_one, value};
 use crate::domain::{Account, CorpId, EventId};
@@ -64,7 +64,7 @@ pub(super) fn take_over(db: &Connection, now: Timestamp) -> Result<()> {
 impl Events for SqliteStore {
     async fn hold(&self, held: &HeldEvent) -> Result<()> {
         let held = held.clone();
-        self.write(move |db| insert(db, &held)).await
+        self.write(move |db| account::hold(db, &held)).await
     }
 
     async fn settle(&self, account: &Account, settled: &Settled) -> Result<u64> {

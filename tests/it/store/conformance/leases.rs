@@ -103,7 +103,7 @@ pub async fn woken_rows_are_due_and_free(store: &Arc<dyn Store>) {
     let mut later = signed(&back, 2);
     later.due_at = at(300);
     let others = [signed(&account("ww2", "wk1"), 3), signed(&account("ww1", "wk2"), 4)];
-    hold_all(store, &[leased.clone(), later.clone()]).await;
+    hold_all(store, &[later.clone(), leased.clone()]).await;
     hold_all(store, &others).await;
     store.wake(&back, at(10)).await.unwrap();
     for row in [&mut leased, &mut later] {

@@ -34,7 +34,8 @@ macro_rules! conformance {
                 an_unsigned_delivery_settles_no_signed_row, expired_rows_are_settled_too,
                 the_newest_by_trust_then_order, only_live_rows_are_newest, expiry_leaves_one_expired_row,
                 expiry_of_the_older_leaves_the_newer, expiry_spares_other_accounts, revived_with_new_times,
-                deleted_once, listed_by_id_and_filter, swept_when_needless_or_old, live_accounts_wait,
+                deleted_once, listed_by_id_and_filter, swept_when_needless_or_old,
+                a_new_row_spares_what_it_does_not_settle, live_accounts_wait,
                 unknown_unsigned_rows_are_counted;
             leases: due_rows_are_claimed_longest_due_first, a_lease_keeps_others_away_until_it_ends,
                 concurrent_claims_share_nothing, the_next_due_counts_leases, postponed_by_its_owner_alone,

@@ -47,6 +47,15 @@ impl Model {
         newer.account == older.account && newer.settles(older) && (!older.settles(newer) || older.id < newer.id)
     }
 
+    /// Returns the live rows that it made needless: they may go with it.
+    fn hold(&mut self, event: KfEvent) -> Vec<EventId> {
+        let needless = |(row, state): &(KfEvent, HeldState)| *state == HeldState::Live && Self::replaces(&event, row);
+        let gone = self.rows.iter().filter(|row| needless(row)).map(|(row, _)| row.id.clone()).collect();
+        self.rows.retain(|row| !needless(row));
+        self.rows.push((event, HeldState::Live));
+        gone
+    }
+
     fn settle(&mut self, delivered: &KfEvent) -> u64 {
         let before = self.rows.len();
         self.rows.retain(|(row, _)| row.account != delivered.account || !delivered.settles(row));
@@ -118,7 +127,9 @@ async fn compare(store: &Arc<dyn Store>, corp: &str, steps: Vec<Step>) {
                 let row = held(new(*shape));
                 store.hold(&row).await.unwrap();
                 ever.push(row.event.id.clone());
-                model.rows.push((row.event, HeldState::Live));
+                for needless in model.hold(row.event) {
+                    store.delete_held(&needless).await.unwrap();
+                }
             }
             Step::Settle(shape) => {
                 let delivered = held(new(*shape));

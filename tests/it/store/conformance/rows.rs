@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use wxkf_gateway::domain::{EventId, Trust};
@@ -7,7 +8,10 @@ use crate::store::samples::{
     account, at, corp_id, event, full_row, held, kf_id, lease, puppet, settled_by, signed, unsigned,
 };
 
+/// The newest first, so that no row goes with one that settles it.
 async fn hold_all(store: &Arc<dyn Store>, rows: &[HeldEvent]) {
+    let mut rows: Vec<&HeldEvent> = rows.iter().collect();
+    rows.sort_by_key(|row| Reverse((row.event.trust, row.event.order, &row.event.id)));
     for row in rows {
         store.hold(row).await.unwrap();
     }
@@ -56,7 +60,8 @@ pub async fn a_second_row_of_an_id_changes_nothing(store: &Arc<dyn Store>) {
     let row = signed(&account("ww1", "wk1"), 1);
     let mut again = signed(&account("ww1", "wk2"), 5);
     again.event.id = row.event.id.clone();
-    hold_all(store, &[row.clone(), again]).await;
+    store.hold(&row).await.unwrap();
+    store.hold(&again).await.unwrap();
     assert_eq!(store.held(&row.event.id).await, Ok(Some(row)));
 }
 
@@ -242,6 +247,33 @@ pub async fn swept_when_needless_or_old(store: &Arc<dyn Store>) {
     assert_eq!(store.sweep(at(11)).await, Ok(5));
     assert_eq!(left(store, &rows).await, [3, 5, 7], "of two equal rows one stays");
     assert_eq!(store.sweep(at(11)).await, Ok(0));
+}
+
+/// What a new row settles is needless from then on: a back end deletes it at once, or sweeps it later.
+pub async fn a_new_row_spares_what_it_does_not_settle(store: &Arc<dyn Store>) {
+    let kf = account("ww1", "wk1");
+    let mut expired = signed(&kf, 1);
+    expired.state = HeldState::Expired;
+    let rows = [
+        expired,
+        signed(&kf, 9),
+        unsigned(&kf, 20),
+        unsigned(&account("ww1", "wk2"), 2),
+        signed(&account("ww2", "wk1"), 2),
+        signed(&kf, 3),
+        signed(&kf, 8),
+        unsigned(&kf, 7),
+        signed(&kf, 10),
+    ];
+    for row in &rows {
+        store.hold(row).await.unwrap();
+    }
+    let kept = left(store, &rows).await;
+    for spared in [0, 2, 3, 4, 8] {
+        assert!(kept.contains(&spared), "row {spared} is gone");
+    }
+    store.sweep(at(0)).await.unwrap();
+    assert_eq!(left(store, &rows).await, [0, 2, 3, 4, 8]);
 }
 
 pub async fn live_accounts_wait(store: &Arc<dyn Store>) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use wxkf_gateway::store::sqlite::{KeySource, SqliteStore};
-use wxkf_gateway::store::{Corps as _, Events as _, HeldState, Puppets as _, Tokens as _};
+use wxkf_gateway::store::{Corps as _, Events as _, HeldFilter, HeldState, Puppets as _, Tokens as _};
 
 use super::open_in;
 use crate::store::samples::{account, at, corp, corp_id, full_row, lease, puppet, signed, token};
@@ -71,6 +71,21 @@ async fn a_thousand_concurrent_writes_share_commits() {
     let store = open_in(dir.path()).unwrap();
     let due = store.claim_due(at(2_000), &lease("me", 9_000), 2_000).await.unwrap();
     assert_eq!(due.len(), rows.len());
+}
+
+#[tokio::test]
+async fn one_live_row_an_account_is_kept_however_many_events_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_in(dir.path()).unwrap();
+    let kf = account("ww1", "wk1");
+    for n in 1..=100 {
+        store.hold(&signed(&kf, n)).await.unwrap();
+        let rows = store.list_held(&HeldFilter::default(), None, 10).await.unwrap();
+        let arrivals: Vec<_> = rows.iter().map(|row| row.event.arrival()).collect();
+        assert_eq!(arrivals, [at(n)]);
+    }
+    store.hold(&signed(&kf, 50)).await.unwrap();
+    assert_eq!(store.newest(&kf).await.unwrap().unwrap().event.arrival(), at(100), "an older one displaces nothing");
 }
 
 /// A caller that gives up changes nothing for the others, nor for the store.
