@@ -114,7 +114,11 @@ impl SqliteStore {
         events::take_over(&db, now).map_err(|error| OpenError::store(dir, error))?;
         let readers = (0..READERS).map(|_| connect()).collect::<Result<_, _>>()?;
         let writer = Writer::start(db, directory).map_err(|error| OpenError::io(dir, "be used", error))?;
-        Ok(Self { writer, readers: Readers::new(readers), keys: Arc::new(keys) })
+        Ok(Self {
+            writer,
+            readers: Readers::start(readers).map_err(|error| OpenError::io(dir, "be used", error))?,
+            keys: Arc::new(keys),
+        })
     }
 
     /// Transactions committed since the store was opened.
