@@ -9,11 +9,12 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::lifecycle::StopSignals;
-use crate::simulator::wecom::{Attempt, Happening, Verification, Wecom, WecomOptions};
+use crate::simulator::wecom::{Attempt, Happening, Verification, Wecom};
 use crate::simulator::{Customer, Entry};
 
 use super::super::report::{self, BOLD, DIM, GREEN, RED};
 use super::super::{Exit, Hinted};
+use super::rules::RuleArgs;
 use super::{CorpArgs, time_of_day};
 
 #[derive(Debug, ClapArgs)]
@@ -35,6 +36,8 @@ pub(in crate::cli) struct Args {
     /// Decides every token and id: the same seed, the same run
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    rules: RuleArgs,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
@@ -45,11 +48,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
             "choose another address with --listen",
         )
     })?;
-    let wecom = Wecom::serve(listener, WecomOptions { seed: args.seed, ..WecomOptions::default() })?;
+    let wecom = Wecom::serve(listener, args.rules.options(args.seed))?;
+    args.rules.break_what_they_say(&wecom);
     let corp = &args.corp.corp;
     let callback_url = args.callback_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:7777/callback/{corp}"));
     let setup =
         wecom.corp(corp).secret(&args.corp.secret).sealed_by(args.corp.credential()?).callback_url(&callback_url);
+    let setup = setup.trusted(&args.corp.secret, args.rules.trusted());
     args.kf.iter().fold(setup, |setup, kf| setup.account(kf));
     introduce(&args, &wecom, &callback_url);
 
@@ -135,6 +140,10 @@ fn line(entry: &Entry<Happening>) {
         Happening::CustomerAnswered { open_kf_id, customer, text, .. } => {
             ("answer", true, format!("{open_kf_id} to {customer}: {text}"))
         }
+        Happening::CustomerEntered { open_kf_id, customer, .. } => {
+            ("customer", true, format!("{customer} opens the conversation with {open_kf_id}"))
+        }
+        Happening::Scripted { what } => ("script", true, what.clone()),
         Happening::CallbackSent { event, repeat, outcome, .. } => {
             let again = if *repeat > 0 { format!(", repeat {repeat}") } else { String::new() };
             ("callback", *outcome == Attempt::Accepted, format!("{event}{again}: {}", attempt(outcome)))
