@@ -76,9 +76,10 @@ async fn write(customer: Customer, every: u64) {
 fn introduce(args: &Args, wecom: &Wecom, callback_url: &str) {
     let (base, corp, kf) = (wecom.base_url(), &args.corp.corp, args.kf.join(", "));
     report::data(format_args!("{BOLD}A simulated WeCom listens on {base}{BOLD:#}"));
+    report::data(format_args!("  {BOLD}Open {base} in a browser{BOLD:#} to chat as a customer and to break things."));
     report::data(format_args!("  It knows the corp {corp}, one app of it, and the account {kf}."));
     report::data(format_args!("  Callbacks go to {callback_url}, encrypted and signed."));
-    report::data(format_args!("  Everything can be scripted: {base}/simulator/openapi.json"));
+    report::data(format_args!("  Everything can be scripted: {base}/simulator/docs"));
     let words = [
         ("Start the gateway against it:", format!("WECOM_API_BASE_URL={base} wxkf-gateway")),
         ("and a bot:", format!("wxkf-gateway simulate bot --wecom {base} --corp {corp} --kf {}", args.kf[0])),

@@ -12,6 +12,7 @@ mod errcode;
 mod events;
 mod faults;
 mod handle;
+mod page;
 mod seal;
 mod setup;
 #[cfg(test)]
@@ -253,5 +254,5 @@ impl Wecom {
 }
 
 fn routes(shared: &Arc<Shared>) -> Router {
-    api::routes(Arc::clone(shared)).merge(control::routes(Arc::clone(shared)))
+    api::routes(Arc::clone(shared)).merge(control::routes(Arc::clone(shared))).merge(page::routes())
 }
