@@ -87,6 +87,8 @@ impl KfAccount {
 
 #[derive(Debug, Default)]
 pub(super) struct CustomerState {
+    /// When it last wrote or opened the conversation.
+    pub seen_at: Option<Timestamp>,
     pub wrote_at: Option<Timestamp>,
     /// Messages sent to it since it last wrote.
     pub answers: usize,
