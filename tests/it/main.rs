@@ -15,6 +15,7 @@ mod openapi;
 mod registry;
 mod secrets;
 mod settings_at_start;
+mod simulator;
 mod store;
 mod tokens;
 mod vectors;

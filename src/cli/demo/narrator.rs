@@ -52,9 +52,7 @@ impl<'a> Narrator<'a> {
         ));
         report::data(format_args!("  data     {}", gateway.directory().display()));
         let links = self.links().await;
-        if !links.is_empty() {
-            report::data("\nTo look at meanwhile:");
-        }
+        report::data("\nTo look at meanwhile:");
         for link in links {
             report::data(format_args!("  {link}"));
         }
@@ -67,8 +65,9 @@ impl<'a> Narrator<'a> {
     async fn links(&self) -> Vec<String> {
         let base = self.stage.gateway.base_url();
         let token = self.stage.gateway.admin_token();
+        let wecom = self.stage.wecom.base_url();
+        let mut links = vec![format!("{CYAN}{wecom}/{CYAN:#}  write as a customer, watch each hop, break things")];
         let pages = [("/console", format!("sign in with {token}")), ("/docs", "every route, to try out".to_owned())];
-        let mut links = Vec::new();
         if let Ok(http) = egress::dispatch_client(&DenyList::default(), Duration::from_secs(1)) {
             for (path, words) in pages {
                 let answer = http.get(format!("{base}{path}")).send().await;
@@ -103,18 +102,18 @@ impl<'a> Narrator<'a> {
 
     fn tell_of_wecom(&self, entry: &Entry<Happening>) {
         match &entry.what {
-            Happening::CustomerWrote { text, .. } => {
+            Happening::CustomerWrote { customer, text, .. } => {
                 let mut scene = self.scene.lock();
                 *scene = Scene { began: entry.at, messages: scene.messages + 1 };
                 report::data(format_args!("\n{BOLD}Message {}{BOLD:#}", scene.messages));
                 drop(scene);
-                self.hop(entry.at, CUSTOMER, "WeCom", &format!("“{text}”"));
+                self.hop(entry.at, customer, "WeCom", &format!("“{text}”"));
                 self.hop(entry.at, "WeCom", "gateway", "the account has news (encrypted, without text)");
             }
-            Happening::CustomerAnswered { text, .. } => {
+            Happening::CustomerAnswered { customer, text, .. } => {
                 let took = self.since(entry.at);
                 self.hop(entry.at, "bot", "WeCom", "send_msg: the answer");
-                self.hop(entry.at, "WeCom", CUSTOMER, &format!("{GREEN}“{text}”{GREEN:#}"));
+                self.hop(entry.at, "WeCom", customer, &format!("{GREEN}“{text}”{GREEN:#}"));
                 report::data(format_args!("{:29}{BOLD}answered after {took} ms{BOLD:#}", ""));
             }
             Happening::ApiCalled { api, errcode, .. } if api == Api::GetToken.path() => {
@@ -135,6 +134,10 @@ impl<'a> Narrator<'a> {
                 };
                 self.hop(entry.at, "WeCom", "gateway", &text);
             }
+            Happening::CustomerEntered { customer, .. } => {
+                self.hop(entry.at, customer, "WeCom", "opens the conversation");
+            }
+            Happening::Scripted { what } => self.hop(entry.at, "you", "WeCom", what),
             // The bot's own calls are told by the bot.
             Happening::ApiCalled { .. } => {}
         }

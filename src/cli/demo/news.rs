@@ -71,7 +71,9 @@ impl Told {
             Self::Wecom(entry) => {
                 let rank = match entry.what {
                     Happening::UrlVerified { .. } => 0,
-                    Happening::CustomerWrote { .. } => 1,
+                    Happening::CustomerWrote { .. }
+                    | Happening::CustomerEntered { .. }
+                    | Happening::Scripted { .. } => 1,
                     Happening::ApiCalled { .. } => 2,
                     Happening::CallbackSent { .. } => 4,
                     Happening::CustomerAnswered { .. } => 7,

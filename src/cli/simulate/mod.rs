@@ -1,6 +1,7 @@
 //! `simulate`: the outside world on the desk, one program each.
 
 mod bot;
+mod rules;
 mod wecom;
 
 use clap::{Args as ClapArgs, Subcommand};

@@ -9,11 +9,12 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::lifecycle::StopSignals;
-use crate::simulator::wecom::{Attempt, Happening, Verification, Wecom, WecomOptions};
+use crate::simulator::wecom::{Attempt, Happening, Verification, Wecom};
 use crate::simulator::{Customer, Entry};
 
 use super::super::report::{self, BOLD, DIM, GREEN, RED};
 use super::super::{Exit, Hinted};
+use super::rules::RuleArgs;
 use super::{CorpArgs, time_of_day};
 
 #[derive(Debug, ClapArgs)]
@@ -35,6 +36,8 @@ pub(in crate::cli) struct Args {
     /// Decides every token and id: the same seed, the same run
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    rules: RuleArgs,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
@@ -45,11 +48,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
             "choose another address with --listen",
         )
     })?;
-    let wecom = Wecom::serve(listener, WecomOptions { seed: args.seed, ..WecomOptions::default() })?;
+    let wecom = Wecom::serve(listener, args.rules.options(args.seed))?;
+    args.rules.break_what_they_say(&wecom);
     let corp = &args.corp.corp;
     let callback_url = args.callback_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:7777/callback/{corp}"));
     let setup =
         wecom.corp(corp).secret(&args.corp.secret).sealed_by(args.corp.credential()?).callback_url(&callback_url);
+    let setup = setup.trusted(&args.corp.secret, args.rules.trusted());
     args.kf.iter().fold(setup, |setup, kf| setup.account(kf));
     introduce(&args, &wecom, &callback_url);
 
@@ -71,9 +76,10 @@ async fn write(customer: Customer, every: u64) {
 fn introduce(args: &Args, wecom: &Wecom, callback_url: &str) {
     let (base, corp, kf) = (wecom.base_url(), &args.corp.corp, args.kf.join(", "));
     report::data(format_args!("{BOLD}A simulated WeCom listens on {base}{BOLD:#}"));
+    report::data(format_args!("  {BOLD}Open {base} in a browser{BOLD:#} to chat as a customer and to break things."));
     report::data(format_args!("  It knows the corp {corp}, one app of it, and the account {kf}."));
     report::data(format_args!("  Callbacks go to {callback_url}, encrypted and signed."));
-    report::data(format_args!("  Everything can be scripted: {base}/simulator/openapi.json"));
+    report::data(format_args!("  Everything can be scripted: {base}/simulator/docs"));
     let words = [
         ("Start the gateway against it:", format!("WECOM_API_BASE_URL={base} wxkf-gateway")),
         ("and a bot:", format!("wxkf-gateway simulate bot --wecom {base} --corp {corp} --kf {}", args.kf[0])),
@@ -135,6 +141,10 @@ fn line(entry: &Entry<Happening>) {
         Happening::CustomerAnswered { open_kf_id, customer, text, .. } => {
             ("answer", true, format!("{open_kf_id} to {customer}: {text}"))
         }
+        Happening::CustomerEntered { open_kf_id, customer, .. } => {
+            ("customer", true, format!("{customer} opens the conversation with {open_kf_id}"))
+        }
+        Happening::Scripted { what } => ("script", true, what.clone()),
         Happening::CallbackSent { event, repeat, outcome, .. } => {
             let again = if *repeat > 0 { format!(", repeat {repeat}") } else { String::new() };
             ("callback", *outcome == Attempt::Accepted, format!("{event}{again}: {}", attempt(outcome)))

@@ -1,6 +1,7 @@
 //! Faults by request: the first rule that fits a call decides, everything else is answered by the
 //! rules of WeCom.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,41 @@ pub enum Fault {
     WrongSignature,
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Api(api) => f.write_str(api.path()),
+            Self::EveryApi => f.write_str("every API"),
+            Self::Callback => f.write_str("the callback"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Errcode(code) => write!(f, "errcode {code}"),
+            Self::Status(status) => write!(f, "HTTP {status}"),
+            Self::HangMs(delay) => write!(f, "{delay} ms late"),
+            Self::Drop => f.write_str("cut or lost"),
+            Self::NotJson => f.write_str("a page that is no JSON"),
+            Self::EmptyPage => f.write_str("an empty page with has_more"),
+            Self::WrongSignature => f.write_str("a wrong signature"),
+        }
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Always => f.write_str("always"),
+            Self::Next(count) => write!(f, "the next {count}"),
+            Self::Every(2) => f.write_str("every second one"),
+            Self::Every(nth) => write!(f, "every {nth}th"),
+        }
+    }
+}
+
 impl Fault {
     pub fn hang(delay: Duration) -> Self {
         Self::HangMs(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
@@ -67,6 +103,24 @@ pub enum When {
     Next(u64),
     /// Every n-th: the n-th, the 2n-th and so on.
     Every(u64),
+}
+
+/// A rule as a script writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "target": { "api": "get_token" }, "fault": { "errcode": -1 }, "when": { "next": 3 } }))]
+pub struct NewRule {
+    pub target: Target,
+    pub fault: Fault,
+    pub when: When,
+}
+
+impl std::str::FromStr for NewRule {
+    type Err = serde_json::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        serde_json::from_str(text)
+    }
 }
 
 /// One rule and how often it was asked.

@@ -1,15 +1,12 @@
 //! What a test or a script does with a running WeCom: set it up, let customers write, break things.
 
-use std::time::{Duration, Instant};
-
-use serde_json::json;
+use std::time::Duration;
 
 use super::api::messages;
 use super::callbacks::{Delivery, Verification};
 use super::events::{EventFields, inner_xml};
 use super::faults::{Fault, Rule, Target, When};
 use super::setup::CorpSetup;
-use super::world::App;
 use super::{Api, Happening, Wecom};
 use crate::domain::Clock;
 use crate::simulator::Journal;
@@ -52,8 +49,9 @@ impl Wecom {
     }
 
     /// A customer opens the conversation: stored as `enter_session`, whose welcome code is returned.
+    /// No callback goes out.
     pub fn customer_enters(&self, corp: &str, open_kf_id: &str, customer: &str) -> String {
-        messages::enter_session(&mut self.shared.world.lock(), corp, open_kf_id, customer, self.clock().now())
+        self.shared.store_entrance(corp, open_kf_id, customer).0
     }
 
     /// Sends an inner XML to the corp's callback URL, with WeCom's repeats.
@@ -96,15 +94,19 @@ impl Wecom {
         self.shared.revoke_tokens(corp);
     }
 
+    /// Undoes [`Wecom::revoke_tokens`], which the real WeCom never does.
+    pub fn restore_tokens(&self, corp: &str) {
+        self.shared.restore_tokens(corp);
+    }
+
+    /// Lifts every restriction of callers (60020).
+    pub fn trust_every_address(&self) {
+        self.shared.trust_every_address();
+    }
+
     /// The administrator resets the secret: the old one and its tokens are refused.
     pub fn reset_secret(&self, corp: &str, old: &str, new: &str) {
-        let mut world = self.shared.world.lock();
-        let outdated = world.tokens.values_mut().filter(|token| token.corp == corp && token.secret == old);
-        outdated.for_each(|token| token.revoked = true);
-        if let Some(corp) = world.corps.get_mut(corp) {
-            let app = corp.apps.remove(old).unwrap_or_default();
-            corp.apps.insert(new.to_owned(), App { current: None, calls: 0, ..app });
-        }
+        self.shared.reset_secret(corp, old, new);
     }
 
     /// The next `count` calls go wrong.
@@ -117,7 +119,7 @@ impl Wecom {
         self.shared.faults.lock().add(target.into(), fault, when);
     }
 
-    /// Removes every rule.
+    /// Removes every rule; [`Wecom::trust_every_address`] and [`Wecom::restore_tokens`] undo the rest.
     pub fn heal(&self) {
         self.shared.faults.lock().clear();
     }
@@ -146,36 +148,5 @@ impl Wecom {
             Happening::CustomerAnswered { text, .. } => Some(text),
             _ => None,
         }
-    }
-}
-
-impl super::Shared {
-    pub(super) fn revoke_tokens(&self, corp: &str) {
-        let mut world = self.world.lock();
-        world.tokens.values_mut().filter(|token| token.corp == corp).for_each(|token| token.revoked = true);
-        if let Some(corp) = world.corps.get_mut(corp) {
-            corp.apps.values_mut().for_each(|app| app.current = None);
-        }
-    }
-
-    /// Stores a customer's text and returns the inner XML of its event.
-    pub(super) fn store_message(&self, corp: &str, open_kf_id: &str, customer: &str, text: &str) -> String {
-        let began = Instant::now();
-        let now = self.options.clock.now();
-        let mut world = self.world.lock();
-        let content = json!({ "msgtype": "text", "text": { "content": text } });
-        messages::store(&mut world, corp, open_kf_id, customer, content, now);
-        let token = messages::sync_token(&mut world, corp, open_kf_id, now);
-        drop(world);
-        let fields =
-            EventFields { corp, open_kf_id, token: &token, create_time: now.as_second(), ..EventFields::default() };
-        let happening = Happening::CustomerWrote {
-            corp: corp.to_owned(),
-            open_kf_id: open_kf_id.to_owned(),
-            customer: customer.to_owned(),
-            text: text.to_owned(),
-        };
-        self.journal.record(happening, began);
-        inner_xml("kf_msg_or_event", &fields)
     }
 }

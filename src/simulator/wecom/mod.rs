@@ -4,6 +4,7 @@
 //! Every rule is a plain function over the `World` under one lock: an answer depends
 //! on the calls before it and on nothing else. Waiting, HTTP and faults are the shell around that.
 
+mod acts;
 mod api;
 mod callbacks;
 mod control;
@@ -11,6 +12,7 @@ mod errcode;
 mod events;
 mod faults;
 mod handle;
+mod page;
 mod seal;
 mod setup;
 #[cfg(test)]
@@ -23,6 +25,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -31,7 +35,7 @@ use utoipa::ToSchema;
 pub use api::Api;
 pub use callbacks::{Attempt, Delivery, Verification};
 pub use events::{EventFields, SHAPED, inner_xml};
-pub use faults::{Fault, Rule, Target, When};
+pub use faults::{Fault, NewRule, Rule, Target, When};
 pub use seal::{Credential, SignedCallback, Stamp, signed_callback, stamped_callback, verification_query};
 pub use setup::CorpSetup;
 
@@ -99,7 +103,8 @@ impl Default for WecomOptions {
 /// How often WeCom may be called.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// 10,000 a minute, corp and API, then 45009 (document 90454).
+    /// 10,000 a minute, corp and API, and 15 times as many an hour, then 45009 (document 90454);
+    /// `usize::MAX`: no limit.
     pub calls_per_minute: usize,
     /// Calls of `kf/sync_msg` without a valid sync token: 10 a minute, then 45009 (staff answer,
     /// forum 0006e047caca30ab50ec916195b800).
@@ -125,7 +130,7 @@ impl Default for Limits {
 
 /// One thing that WeCom did or saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Happening {
     /// Somebody called the API.
     ApiCalled {
@@ -146,6 +151,12 @@ pub enum Happening {
         customer: String,
         text: String,
     },
+    /// A customer opened the conversation.
+    CustomerEntered {
+        corp: String,
+        open_kf_id: String,
+        customer: String,
+    },
     /// A bot's message reached the customer.
     CustomerAnswered {
         corp: String,
@@ -164,6 +175,10 @@ pub enum Happening {
         corp: String,
         url: String,
         outcome: Verification,
+    },
+    /// A script or the page changed something.
+    Scripted {
+        what: String,
     },
 }
 
@@ -184,6 +199,8 @@ struct Shared {
     /// Running `kf/sync_msg` calls by corp.
     syncing: Mutex<std::collections::BTreeMap<String, usize>>,
     tasks: Tasks,
+    /// Tells one start from another, where both count their journals from 1.
+    started: Timestamp,
 }
 
 impl fmt::Debug for Shared {
@@ -213,9 +230,10 @@ impl Wecom {
             client,
             syncing: Mutex::default(),
             tasks,
+            started: options.clock.now(),
             options,
         });
-        port.serve(listener, api::routes(Arc::clone(&shared)).merge(control::routes(Arc::clone(&shared))));
+        port.serve(listener, routes(&shared));
         Ok(Self { shared, port: Arc::new(KillOnDrop(port)) })
     }
 
@@ -231,7 +249,10 @@ impl Wecom {
 
     /// Ends an outage: the same address, everything remembered.
     pub async fn go_on(&self) -> io::Result<()> {
-        let shared = &self.shared;
-        self.port.0.reopen(api::routes(Arc::clone(shared)).merge(control::routes(Arc::clone(shared)))).await
+        self.port.0.reopen(routes(&self.shared)).await
     }
+}
+
+fn routes(shared: &Arc<Shared>) -> Router {
+    api::routes(Arc::clone(shared)).merge(control::routes(Arc::clone(shared))).merge(page::routes())
 }

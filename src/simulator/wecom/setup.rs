@@ -64,9 +64,8 @@ impl<'a> CorpSetup<'a> {
 
     fn add_account(self, open_kf_id: &str, manage_privilege: bool) -> Self {
         self.edit(|corp| {
-            let name = format!("account {open_kf_id}");
-            let account = KfAccount { name, manage_privilege, ..KfAccount::default() };
-            corp.accounts.insert(open_kf_id.to_owned(), account);
+            let account = KfAccount::named(&format!("account {open_kf_id}"));
+            corp.accounts.insert(open_kf_id.to_owned(), KfAccount { manage_privilege, ..account });
         })
     }
 

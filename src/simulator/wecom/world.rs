@@ -79,8 +79,16 @@ pub(super) struct KfAccount {
     pub event_codes: BTreeMap<String, (String, Timestamp)>,
 }
 
+impl KfAccount {
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), manage_privilege: true, ..Self::default() }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct CustomerState {
+    /// When it last wrote or opened the conversation.
+    pub seen_at: Option<Timestamp>,
     pub wrote_at: Option<Timestamp>,
     /// Messages sent to it since it last wrote.
     pub answers: usize,
@@ -161,6 +169,11 @@ impl Window {
             self.0.pop_front();
         }
         self.0.len()
+    }
+
+    /// How often within a shorter `span` than that of [`Window::count`].
+    pub fn recent(&self, now: Timestamp, span: Duration) -> usize {
+        self.0.len() - self.0.partition_point(|&at| age(at, now) >= span)
     }
 
     pub fn add(&mut self, now: Timestamp) {

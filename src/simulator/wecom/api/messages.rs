@@ -38,6 +38,7 @@ pub(in crate::simulator::wecom) fn store(
     let corp = world.corps.entry(corp.to_owned()).or_default();
     let account = corp.accounts.entry(open_kf_id.to_owned()).or_default();
     let state = account.customers.entry(customer.to_owned()).or_default();
+    state.seen_at = Some(now);
     state.wrote_at = Some(now);
     state.answers = 0;
     if state.service_state == ENDED {
@@ -71,7 +72,7 @@ pub(in crate::simulator::wecom) fn enter_session(
     });
     let corp = world.corps.entry(corp.to_owned()).or_default();
     let account = corp.accounts.entry(open_kf_id.to_owned()).or_default();
-    account.customers.entry(customer.to_owned()).or_default();
+    account.customers.entry(customer.to_owned()).or_default().seen_at = Some(now);
     account.event_codes.insert(code.clone(), (customer.to_owned(), later(now, WELCOME_CODE_LIFE)));
     corp.messages.push(Message { open_kf_id: open_kf_id.to_owned(), sent_at: now, content });
     code

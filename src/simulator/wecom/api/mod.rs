@@ -122,6 +122,9 @@ enum Reply {
 /// The answer of WeCom's rules to a call. Deterministic: it depends on the world alone.
 fn answer(world: &mut World, options: &WecomOptions, call: &Call) -> Result<Reply, Refusal> {
     if call.api == Api::GetToken {
+        if let Some(corp) = call.query("corpid").and_then(|id| world.corps.get_mut(id)) {
+            within_limits(corp, &options.limits, call)?;
+        }
         return token::get(world, options, call).map(Reply::Json);
     }
     let corp_id = token::authorise(world, options, call)?;
@@ -140,15 +143,25 @@ fn answer(world: &mut World, options: &WecomOptions, call: &Call) -> Result<Repl
     }
 }
 
-/// Base limits (document 90454): every call counts, the refused ones too.
+/// Base limits (document 90454), of each corp and API. A call counts whatever else is wrong with it.
 fn within_limits(corp: &mut Corp, limits: &Limits, call: &Call) -> Result<(), Refusal> {
+    let a_minute = limits.calls_per_minute;
+    if a_minute == usize::MAX {
+        return Ok(());
+    }
     let calls = corp.calls.entry(call.api.path()).or_default();
-    if calls.count(call.now, MINUTE) >= limits.calls_per_minute {
-        return Err(Refusal::new(errcode::TOO_OFTEN, format!("more than {} calls a minute", limits.calls_per_minute)));
+    let an_hour = a_minute.saturating_mul(HOURLY_SHARE);
+    if calls.count(call.now, HOUR) >= an_hour {
+        return Err(Refusal::new(errcode::TOO_OFTEN, format!("more than {an_hour} calls an hour")));
+    }
+    if calls.recent(call.now, MINUTE) >= a_minute {
+        return Err(Refusal::new(errcode::TOO_OFTEN, format!("more than {a_minute} calls a minute")));
     }
     calls.add(call.now);
     Ok(())
 }
 
+/// 150,000 calls an hour to 10,000 a minute.
+const HOURLY_SHARE: usize = 15;
 const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);

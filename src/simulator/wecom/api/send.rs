@@ -24,7 +24,7 @@ pub(super) fn to_customer(world: &mut World, corp_id: &str, call: &Call) -> Resu
     let request: Map<String, Value> = call.json()?;
     let (customer, open_kf_id) = (field(&request, "touser")?, field(&request, "open_kfid")?);
     let text = content(&request)?;
-    let given_id = request.get("msgid").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
+    let given_id = given_id(&request)?;
     let account = world.corp(corp_id)?.account(&open_kf_id)?;
     let state = account.customers.get_mut(&customer);
     let wrote_at = state.as_ref().and_then(|state| state.wrote_at);
@@ -47,7 +47,7 @@ pub(super) fn to_customer(world: &mut World, corp_id: &str, call: &Call) -> Resu
 pub(super) fn on_event(world: &mut World, corp_id: &str, call: &Call) -> Result<Reply, Refusal> {
     let request: Map<String, Value> = call.json()?;
     let code = field(&request, "code")?;
-    let text = content(&request)?;
+    let (text, given_id) = (content(&request)?, given_id(&request)?);
     let accounts = &mut world.corp(corp_id)?.accounts;
     let found = accounts.iter_mut().find_map(|(id, account)| {
         account.event_codes.remove(&code).map(|(customer, until)| (id.clone(), customer, until))
@@ -58,9 +58,18 @@ pub(super) fn on_event(world: &mut World, corp_id: &str, call: &Call) -> Result<
     if until <= call.now {
         return Err(Refusal::new(errcode::BAD_EVENT_CODE, "the code has expired"));
     }
-    let id = world.identifier(32);
+    let id = given_id.unwrap_or_else(|| world.identifier(32));
     let to = Addressee { corp: corp_id.to_owned(), open_kf_id, customer, text };
     Ok(Reply::Sent { answer: json!({ "msgid": id }), to })
+}
+
+/// Up to 32 of `[0-9a-zA-Z_-]`, returned as it is (documents 94677 and 95122).
+fn given_id(request: &Map<String, Value>) -> Result<Option<String>, Refusal> {
+    let Some(id) = request.get("msgid").and_then(Value::as_str).filter(|id| !id.is_empty()) else { return Ok(None) };
+    if id.len() > 32 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')) {
+        return Err(Refusal::new(errcode::BAD_PARAMETER, "msgid must be up to 32 of 0-9, a-z, A-Z, _ and -"));
+    }
+    Ok(Some(id.to_owned()))
 }
 
 fn field(request: &Map<String, Value>, name: &str) -> Result<String, Refusal> {
@@ -105,6 +114,24 @@ mod tests {
         wecom.customer_writes_silently("ww1", "wk1", "customer", "go on");
         assert_eq!(send(&wecom, "again").await["errcode"], 0);
         assert_eq!(wecom.answers("wk1", "customer"), ["0", "1", "2", "3", "4", "again"]);
+    }
+
+    #[tokio::test]
+    async fn takes_an_id_of_the_senders() {
+        let wecom = wecom(WecomOptions::default()).await;
+        wecom.customer_writes_silently("ww1", "wk1", "customer", "hello");
+        let send = async |id: &str| {
+            let text = json!({ "content": "hi" });
+            let body =
+                json!({ "touser": "customer", "open_kfid": "wk1", "msgid": id, "msgtype": "text", "text": text });
+            wecom.post("kf/send_msg", body).await
+        };
+        assert_eq!(send("my-own_1").await["msgid"], "my-own_1");
+        assert_eq!(send("").await["msgid"].as_str().unwrap().len(), 32);
+        for bad in ["not this!", &"a".repeat(33)] {
+            assert_eq!(send(bad).await["errcode"], 40058);
+        }
+        assert_eq!(wecom.answers("wk1", "customer").len(), 2, "a refused one is not sent");
     }
 
     #[tokio::test]

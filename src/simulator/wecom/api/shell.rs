@@ -108,12 +108,32 @@ fn by_the_rules(shared: &Shared, call: &Call, syncing: Option<&Syncing<'_>>) -> 
         answer(&mut shared.world.lock(), &shared.options, call)
     };
     match result {
-        Ok(Reply::Json(fields)) => Outcome::new(in_json(0, fields), Some(0), "by the rules"),
-        Ok(Reply::Sent { answer, to }) => {
-            Outcome { sent: Some(to), ..Outcome::new(in_json(0, answer), Some(0), "by the rules") }
+        Ok(Reply::Json(fields)) => {
+            let why = in_words(call.api, &fields);
+            Outcome::new(in_json(0, fields), Some(0), why)
         }
-        Ok(Reply::File(file)) => Outcome::new(as_file(file), None, "by the rules"),
+        Ok(Reply::Sent { answer, to }) => {
+            let why = format!("to {}", to.customer);
+            Outcome { sent: Some(to), ..Outcome::new(in_json(0, answer), Some(0), why) }
+        }
+        Ok(Reply::File(file)) => {
+            let why = format!("{} bytes of {}", file.content.len(), file.file_name);
+            Outcome::new(as_file(file), None, why)
+        }
         Err(refusal) => Outcome::new(in_json(refusal.code, json!({})), Some(refusal.code), refusal.why),
+    }
+}
+
+/// What a good answer holds.
+fn in_words(api: Api, fields: &Value) -> String {
+    let count = |name: &str| fields[name].as_array().map_or(0, Vec::len);
+    match api {
+        Api::GetToken => format!("a token, {} s left", fields["expires_in"]),
+        Api::AccountList => format!("accounts: {}", count("account_list")),
+        Api::SyncMsg if fields["has_more"] == 1 => format!("messages: {}, and there are more", count("msg_list")),
+        Api::SyncMsg => format!("messages: {}", count("msg_list")),
+        Api::ServiceStateGet => format!("state {}", fields["service_state"]),
+        _ => "by the rules".to_owned(),
     }
 }
 

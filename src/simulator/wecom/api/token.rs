@@ -176,6 +176,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn limits_calls_a_minute_and_an_hour() {
+        let limits = Limits { calls_per_minute: 2, ..Limits::default() };
+        let wecom = wecom(WecomOptions { limits, ..WecomOptions::default() }).await;
+        for code in [0, 0, 45009] {
+            assert_eq!(wecom.get(GET).await["errcode"], code);
+        }
+        // 30 an hour: two at once, then two a minute for fourteen minutes.
+        for _ in 0..14 {
+            wecom.clock().advance(Duration::from_secs(60));
+            for code in [0, 0, 45009] {
+                assert_eq!(wecom.get(GET).await["errcode"], code);
+            }
+        }
+        wecom.clock().advance(Duration::from_secs(60));
+        assert_eq!(wecom.get(GET).await["errcode"], 45009, "the hour's calls are used up");
+        wecom.clock().advance(Duration::from_secs(3600));
+        assert_eq!(wecom.get(GET).await["errcode"], 0);
+    }
+
+    #[tokio::test]
     async fn fails_on_request_only() {
         let wecom = wecom(WecomOptions::default()).await;
         wecom.fail_next(Api::GetToken, Fault::Errcode(-1), 2);

@@ -4,19 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use http::StatusCode;
-use serde::Deserialize;
-use utoipa::ToSchema;
 
 use super::{Refused, Sim};
-use crate::simulator::wecom::{Fault, Rule, Target, When};
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewFault {
-    target: Target,
-    fault: Fault,
-    when: When,
-}
+use crate::simulator::wecom::{NewRule, Rule};
 
 /// The fault rules that still apply
 #[utoipa::path(
@@ -35,11 +25,9 @@ pub(super) async fn list(State(shared): Sim) -> Json<Vec<Rule>> {
     post, path = "/simulator/faults", operation_id = "addFault", tag = "Faults",
     responses((status = 204, description = "Asked behind those that exist")),
 )]
-pub(super) async fn add(
-    State(shared): Sim,
-    body: Result<Json<NewFault>, JsonRejection>,
-) -> Result<StatusCode, Refused> {
-    let Json(NewFault { target, fault, when }) = body?;
+pub(super) async fn add(State(shared): Sim, body: Result<Json<NewRule>, JsonRejection>) -> Result<StatusCode, Refused> {
+    let Json(NewRule { target, fault, when }) = body?;
+    shared.tell(format!("fault: {target}, {fault}, {when}"));
     shared.faults.lock().add(target, fault, when);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -51,5 +39,23 @@ pub(super) async fn add(
 )]
 pub(super) async fn clear(State(shared): Sim) -> StatusCode {
     shared.faults.lock().clear();
+    shared.tell("every fault rule is gone".to_owned());
+    StatusCode::NO_CONTENT
+}
+
+/// Let all be well again
+///
+/// No fault rules; every address is trusted; tokens that were revoked are good again, as if that had
+/// never been, until they expire.
+#[utoipa::path(
+    post, path = "/simulator/heal", operation_id = "heal", tag = "Faults",
+    responses((status = 204, description = "All is well")),
+)]
+pub(super) async fn heal(State(shared): Sim) -> StatusCode {
+    shared.faults.lock().clear();
+    shared.trust_every_address();
+    let corps: Vec<String> = shared.world.lock().corps.keys().cloned().collect();
+    corps.iter().for_each(|corp| shared.restore_tokens(corp));
+    shared.tell("all is well again".to_owned());
     StatusCode::NO_CONTENT
 }

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::corps::OneCorp;
@@ -15,12 +15,31 @@ use crate::simulator::wecom::{Delivery, EventFields, Happening, Verification, in
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "corp": "ww_simulated", "openKfId": "wk_simulated", "customer": "customer-1", "text": "hello" }))]
 pub(super) struct NewMessage {
     corp: String,
     open_kf_id: String,
     /// The external user id; it comes into being when it first writes.
     customer: String,
-    text: String,
+    text: Option<String>,
+    /// Or a message of any kind, as `kf/sync_msg` returns it: `{"msgtype":"image","image":{"media_id":"…"}}`.
+    #[schema(value_type = Option<Object>)]
+    content: Option<Value>,
+}
+
+impl NewMessage {
+    /// What the journal says, and what `kf/sync_msg` returns.
+    fn content(&self) -> Result<(String, Value), Refused> {
+        match (&self.text, &self.content) {
+            (Some(text), None) => Ok((text.clone(), json!({ "msgtype": "text", "text": { "content": text } }))),
+            (None, Some(content)) => {
+                let kind = content.get("msgtype").and_then(Value::as_str);
+                let kind = kind.ok_or_else(|| Refused::slip("content needs a msgtype and an object of that name"))?;
+                Ok((format!("[{kind}]"), content.clone()))
+            }
+            _ => Err(Refused::slip("give either text or content")),
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -40,10 +59,47 @@ pub(super) async fn write(
     State(shared): Sim,
     body: Result<Json<NewMessage>, JsonRejection>,
 ) -> Result<Json<Delivered>, Refused> {
-    let Json(NewMessage { corp, open_kf_id, customer, text }) = body?;
+    let Json(message) = body?;
+    let NewMessage { corp, open_kf_id, customer, .. } = &message;
+    shared.knows_account(corp, open_kf_id)?;
+    let (text, content) = message.content()?;
+    let event = shared.store_content(corp, open_kf_id, customer, &text, content);
+    Ok(Json(Delivered { delivery: shared.call_back(corp, &event).await }))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "corp": "ww_simulated", "openKfId": "wk_simulated", "customer": "customer-1" }))]
+pub(super) struct Entrance {
+    corp: String,
+    open_kf_id: String,
+    customer: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Entered {
+    delivery: Delivery,
+    /// For `kf/send_msg_on_event`, once and within 20 seconds.
+    welcome_code: String,
+}
+
+/// Let a customer open the conversation
+///
+/// `kf/sync_msg` returns an `enter_session` event with a welcome code, and a `kf_msg_or_event` goes out.
+#[utoipa::path(
+    post, path = "/simulator/enter", operation_id = "enterSession", tag = "Talk",
+    responses((status = 200, description = "What became of the callback", body = Entered), (status = 404, description = "No such corp or account")),
+)]
+pub(super) async fn enter(
+    State(shared): Sim,
+    body: Result<Json<Entrance>, JsonRejection>,
+) -> Result<Json<Entered>, Refused> {
+    let Json(Entrance { corp, open_kf_id, customer }) = body?;
     shared.knows_account(&corp, &open_kf_id)?;
-    let event = shared.store_message(&corp, &open_kf_id, &customer, &text);
-    Ok(Json(Delivered { delivery: shared.call_back(&corp, &event).await }))
+    let (welcome_code, event) = shared.store_entrance(&corp, &open_kf_id, &customer);
+    let delivery = shared.call_back(&corp, &event).await;
+    Ok(Json(Entered { delivery, welcome_code }))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -65,6 +121,7 @@ pub(super) async fn answers(State(shared): Sim, Query(whose): Query<Whose>) -> J
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "corp": "ww_simulated", "event": "kf_account_auth_change", "openKfId": "wk_simulated" }))]
 pub(super) struct NewEvent {
     corp: String,
     /// Its name by WeCom, such as `kf_account_auth_change`, `suite_ticket`, `text`.
@@ -110,7 +167,7 @@ pub(super) async fn send_event(
     let xml = match (event.event, event.xml) {
         (Some(name), None) => inner_xml(&name, &fields),
         (None, Some(xml)) => xml,
-        _ => return Err(Refused(StatusCode::BAD_REQUEST, "give either event or xml".to_owned())),
+        _ => return Err(Refused::slip("give either event or xml")),
     };
     let delivery = shared.call_back(&event.corp, &xml).await;
     Ok(Json(EventSent { delivery, sync_token }))

@@ -16,14 +16,15 @@ use crate::simulator::wecom::Happening;
 pub(super) struct After {
     /// Only entries with a greater number.
     #[serde(default)]
-    after: u64,
+    pub after: u64,
 }
 
 /// One thing that happened.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct JournalEntry {
     /// Counts from 1, without gaps.
-    number: u64,
+    pub number: u64,
     /// RFC 3339, by the simulator's clock.
     at: String,
     /// Real milliseconds.
@@ -50,6 +51,7 @@ pub(super) async fn journal(State(shared): Sim, Query(query): Query<After>) -> J
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "advanceSeconds": 600 }))]
 pub(super) struct Advance {
     advance_seconds: u64,
 }
@@ -73,5 +75,6 @@ pub(super) async fn advance(
 ) -> Result<Json<Now>, Refused> {
     let Json(Advance { advance_seconds }) = body?;
     shared.options.clock.advance(Duration::from_secs(advance_seconds));
+    shared.tell(format!("{advance_seconds} s pass at once"));
     Ok(Json(Now { now: shared.options.clock.now().to_string() }))
 }
