@@ -7,5 +7,6 @@ mod cli;
 mod demo;
 mod harness;
 mod journey;
+mod load;
 mod store;
 mod vectors;

@@ -1,6 +1,7 @@
 //! `simulate`: the outside world on the desk, one program each.
 
 mod bot;
+mod load;
 mod wecom;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -18,6 +19,8 @@ pub(super) enum Args {
     Wecom(wecom::Args),
     /// A small bot that registers, shows what is dispatched to it, and answers customers
     Bot(bot::Args),
+    /// WeCom and many bots at once: a load generator that also proves that nothing was lost
+    Load(load::Args),
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
@@ -25,6 +28,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         match args {
             Args::Wecom(args) => wecom::run(args).await,
             Args::Bot(args) => bot::run(args).await,
+            Args::Load(args) => load::run(args).await,
         }
     })
 }
