@@ -66,8 +66,8 @@ impl Fleet {
 
     /// Opens every door but that of the absent ones.
     pub fn open(&self, shared: &Arc<Shared>, tasks: &Tasks) -> io::Result<()> {
-        let doors = std::iter::once(&self.steady).chain(&self.restarting);
-        doors.map(|door| door.open(shared, tasks)).collect()
+        let mut doors = std::iter::once(&self.steady).chain(&self.restarting);
+        doors.try_for_each(|door| door.open(shared, tasks))
     }
 }
 

@@ -50,7 +50,7 @@ fn line(progress: &Progress, rate: f64, missing: Option<usize>) -> String {
         (Phase::Pausing, _) => Ok(()),
         (Phase::Calling, _) => {
             let under_way = offered - acknowledged - given_up;
-            write!(line, "  {acknowledged} ok  {rate:.0}/s  {under_way} open  {failed} failed  {given_up} lost")
+            write!(line, "  {acknowledged} ok  {rate:.0}/s  {under_way} open  {failed} failed  {given_up} given up")
         }
         (Phase::Settling, missing) => write!(line, "  {pokes} pokes  {} accounts to go", missing.unwrap_or_default()),
     };
@@ -60,7 +60,8 @@ fn line(progress: &Progress, rate: f64, missing: Option<usize>) -> String {
 /// The result, in words.
 pub(super) fn outcome(outcome: &Outcome) {
     let Outcome { corps, accounts, bots, callbacks, latency_ms: latency, .. } = outcome;
-    row("load", format!("{} accounts of {corps} corps, bots {bots}", grouped(*accounts as u64)));
+    row("accounts", format!("{} of {corps} corps", grouped(*accounts as u64)));
+    row("bots", bots.to_string());
     let (offered, acknowledged) = (grouped(callbacks.offered), grouped(callbacks.acknowledged));
     let not = grouped(callbacks.not_acknowledged);
     let seconds = outcome.seconds;
@@ -114,7 +115,7 @@ fn proof(proof: &Proof) {
     }
     for Missing { corp_id, open_kf_id, bot, acknowledged, arrived } in &proof.missing {
         let arrived = if *arrived == 0 { "none".to_owned() } else { arrived.to_string() };
-        row("", format!("{open_kf_id} of {corp_id} ({bot}): {acknowledged} acknowledged, {arrived} arrived"));
+        row("", format!("{open_kf_id} of {corp_id} ({bot}): number {acknowledged} acknowledged, {arrived} arrived"));
     }
     if missing > proof.missing.len() {
         row("", format!("… and {} more", grouped((missing - proof.missing.len()) as u64)));

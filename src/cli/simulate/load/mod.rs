@@ -52,7 +52,7 @@ pub(in crate::cli) struct Args {
     /// Callers that each wait for their answer, as fast as it comes (closed loop)
     #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = count)]
     callers: usize,
-    /// How long; with bots that are away, shorter than the gateway's EVENT_TTL
+    /// How long; with bots that are away, shorter than the gateway's `EVENT_TTL`
     #[arg(long, value_name = "TIME", default_value = "30s", conflicts_with = "callbacks", value_parser = span)]
     duration: Duration,
     /// How many callbacks, in place of how long
@@ -70,7 +70,7 @@ pub(in crate::cli) struct Args {
     /// Connections to the gateway at most, with --rate
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000, value_parser = count)]
     connections: usize,
-    /// From the last registration to the first callback: the gateway's REGISTRATION_GRACE
+    /// From the last registration to the first callback: the gateway's `REGISTRATION_GRACE`
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = span)]
     pause: Duration,
     /// How long the proof may take, once everything is healed
