@@ -22,6 +22,8 @@ const RESTART_EVERY: Duration = Duration::from_secs(4);
 const DOWN: Duration = Duration::from_secs(1);
 /// From its registration's being sent until a bot can take a poke, as an unmodified bot needs it.
 const READY_AFTER: Duration = Duration::from_secs(1);
+/// What arrives within this time after a registration was answered was on its way before.
+const ON_ITS_WAY: Duration = Duration::from_millis(200);
 /// Between two tries to register.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 /// At the beginning a gateway that does not answer is given up after so many tries.
@@ -158,6 +160,7 @@ async fn start_bot(shared: &Shared, account: usize) {
             sleep(TRY_AGAIN).await;
             asked = Instant::now();
         }
+        sleep(ON_ITS_WAY).await;
         enter(shared, account, Stage::Registered);
         sleep_until(asked + READY_AFTER).await;
     }

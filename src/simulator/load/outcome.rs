@@ -49,8 +49,8 @@ pub struct Callbacks {
 pub struct Pokes {
     pub total: u64,
     pub per_acknowledged: f64,
-    /// To a bot that listened and whose registration was not answered yet: the gateway cannot always
-    /// know.
+    /// To a bot that listened, decided on before its registration was answered: the gateway cannot
+    /// always know.
     pub before_registration: u64,
     /// To a bot that had registered and was not ready: an unmodified one dies of it.
     pub before_ready: u64,

@@ -49,8 +49,8 @@ pub(super) struct Tally {
     pub unreadable: Count,
     /// Pokes about another account than the bot's.
     pub misrouted: Count,
-    /// Pokes between a bot's opening its port and its registration's being answered, which a gateway
-    /// cannot always know.
+    /// Pokes to a bot that listened, decided on before its registration was answered: a gateway cannot
+    /// always know.
     pub before_registration: Count,
     /// Pokes to a bot that had registered and was not ready: they kill an unmodified one.
     pub before_ready: Count,

@@ -194,6 +194,7 @@ fn verdict(outcome: &Outcome) -> Exit {
 async fn interrupted(signals: &mut StopSignals, load: &Load) {
     signals.next().await;
     load.enough();
+    report::progress("");
     report::note("no further callbacks; once more ends it without the proof");
     signals.next().await;
 }
