@@ -23,6 +23,8 @@ use crate::simulator::wecom::{Credential, signed_callback};
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// Documented nowhere; as the simulated WeCom does.
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
+/// A callback every quarter of an hour; less is no load.
+const LOWEST_RATE: f64 = 0.001;
 /// Connections made ahead of an open loop.
 const PREPARED: usize = 64;
 
@@ -44,7 +46,7 @@ struct Calls {
 }
 
 /// Sends them all; returns how long that took, the last answer included.
-pub(super) async fn run(shared: &Arc<Shared>, tasks: &Tasks) -> Duration {
+pub(super) async fn run(shared: &Arc<Shared>) -> Duration {
     let options = &shared.options;
     let (most, prepared) = match options.pace {
         Pace::Rate(_) => (options.connections, PREPARED.min(options.connections)),
@@ -55,61 +57,59 @@ pub(super) async fn run(shared: &Arc<Shared>, tasks: &Tasks) -> Duration {
     let began = Instant::now();
     let calls = Arc::new(Calls { shared: Arc::clone(shared), target, began, next: AtomicU64::new(0) });
     match options.pace {
-        Pace::Rate(rate) => open_loop(&calls, tasks, rate).await,
-        Pace::Callers(callers) => closed_loop(&calls, tasks, callers).await,
+        Pace::Rate(rate) => open_loop(&calls, rate).await,
+        Pace::Callers(callers) => closed_loop(&calls, callers).await,
     }
     began.elapsed()
 }
 
 /// Each callback is a task of its own, so that no answer delays the next callback.
-async fn open_loop(calls: &Arc<Calls>, tasks: &Tasks, rate: f64) {
+async fn open_loop(calls: &Arc<Calls>, rate: f64) {
     let under_way = Tasks::new();
     loop {
         let turn = calls.next.fetch_add(1, Ordering::Relaxed);
-        let due = calls.began + Duration::from_secs_f64(turn as f64 / rate);
+        let due = calls.began + Duration::from_secs_f64(turn as f64 / rate.max(LOWEST_RATE));
+        let Some(account) = calls.account(turn, due) else { break };
         if due > Instant::now() {
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
-                () = calls.shared.enough.cancelled() => {}
+                () = calls.shared.enough.cancelled() => break,
             }
         }
-        let Some(account) = calls.account(turn, due) else { break };
-        let (calls, stop) = (Arc::clone(calls), tasks.clone());
-        under_way.spawn(async move {
-            tokio::select! {
-                () = stop.stopping() => {}
-                () = calls.call(account, due) => {}
-            }
-        });
+        let calls = Arc::clone(calls);
+        under_way.spawn(async move { calls.shared.until_over(calls.call(account, due)).await });
     }
     under_way.drained(Duration::MAX).await;
 }
 
-async fn closed_loop(calls: &Arc<Calls>, tasks: &Tasks, callers: usize) {
-    let callers = (0..callers).map(|_| {
+async fn closed_loop(calls: &Arc<Calls>, callers: usize) {
+    let calling = Tasks::new();
+    for _ in 0..callers {
         let calls = Arc::clone(calls);
-        tasks.spawn(async move {
-            loop {
-                let now = Instant::now();
-                let turn = calls.next.fetch_add(1, Ordering::Relaxed);
-                match calls.account(turn, now) {
-                    Some(account) => calls.call(account, now).await,
-                    None => break,
-                }
-            }
-        })
-    });
-    futures::future::join_all(callers.collect::<Vec<_>>()).await;
+        calling.spawn(async move { calls.shared.until_over(calls.call_in_turns()).await });
+    }
+    calling.drained(Duration::MAX).await;
 }
 
 impl Calls {
+    /// A caller: one callback after another, each as soon as the one before is done with.
+    async fn call_in_turns(&self) {
+        loop {
+            let now = Instant::now();
+            let turn = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(account) = self.account(turn, now) else { return };
+            self.call(account, now).await;
+        }
+    }
+
     /// Whose turn it is; `None` when the run is over.
     fn account(&self, turn: u64, due: Instant) -> Option<usize> {
-        let progress = match self.shared.options.length {
-            Length::Time(whole) => due.saturating_duration_since(self.began).as_secs_f64() / whole.as_secs_f64(),
-            Length::Callbacks(whole) => turn as f64 / whole as f64,
+        let elapsed = due.saturating_duration_since(self.began);
+        let (over, progress) = match self.shared.options.length {
+            Length::Time(whole) => (elapsed >= whole, elapsed.as_secs_f64() / whole.as_secs_f64()),
+            Length::Callbacks(whole) => (turn >= whole, turn as f64 / whole as f64),
         };
-        let over = progress >= 1.0 || self.shared.enough.is_cancelled();
+        let over = over || self.shared.enough.is_cancelled();
         (!over).then(|| account(self.shared.crowd.len(), turn, progress))
     }
 
@@ -128,7 +128,8 @@ impl Calls {
             }
             let failed = match self.send(corp, &event).await {
                 Ok(StatusCode::OK) => {
-                    tally.acknowledged_after(due.elapsed());
+                    tally.acknowledged.add_one();
+                    self.shared.latencies.record(due.elapsed());
                     return member.ledger.lock().acknowledged(flight);
                 }
                 Ok(_) => &tally.refused,

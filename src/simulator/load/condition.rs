@@ -6,7 +6,8 @@ use std::str::FromStr;
 use serde::Serialize;
 
 /// How a bot meets what is sent to it, until everything heals at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Condition {
     Up,
     /// Answers late.
@@ -18,6 +19,18 @@ pub enum Condition {
     /// Goes and comes: its port refuses connections, then it listens, registers, and is ready a
     /// while after that, as an unmodified bot does.
     Restarting,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Slow => "slow",
+            Self::Refusing => "refusing",
+            Self::Absent => "absent",
+            Self::Restarting => "restarting",
+        })
+    }
 }
 
 /// How many bots are in each condition, in proportion to one another.

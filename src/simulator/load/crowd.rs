@@ -88,8 +88,8 @@ impl Crowd {
         };
         Self {
             run: rand::random(),
-            corps: (0..options.corps).map(|corp| credential(&options.token, &options.aes_key, corp)).collect(),
-            members: (0..options.accounts).map(member).collect(),
+            corps: (0..options.corps.max(1)).map(|corp| credential(&options.token, &options.aes_key, corp)).collect(),
+            members: (0..options.accounts.max(1)).map(member).collect(),
         }
     }
 

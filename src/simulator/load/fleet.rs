@@ -114,12 +114,15 @@ pub(super) fn keep_restarting(shared: &Arc<Shared>, tasks: &Tasks) {
         let accounts: Vec<usize> =
             in_condition(shared, Condition::Restarting).filter(|a| a % GROUPS == group).collect();
         if !accounts.is_empty() {
-            tasks.spawn(restart_group(Arc::clone(shared), tasks.clone(), group, accounts));
+            let (shared, tasks_of_group) = (Arc::clone(shared), tasks.clone());
+            tasks.spawn(async move {
+                shared.until_over(restart_group(&shared, &tasks_of_group, group, &accounts)).await;
+            });
         }
     }
 }
 
-async fn restart_group(shared: Arc<Shared>, tasks: Tasks, group: usize, accounts: Vec<usize>) {
+async fn restart_group(shared: &Arc<Shared>, tasks: &Tasks, group: usize, accounts: &[usize]) {
     // One group after another.
     let mut pause = RESTART_EVERY.mul_f64((group + 1) as f64 / GROUPS as f64);
     loop {
@@ -129,7 +132,7 @@ async fn restart_group(shared: Arc<Shared>, tasks: Tasks, group: usize, accounts
         }
         shared.fleet.restarting[group].close();
         sleep(DOWN).await;
-        come(&shared, &tasks, &shared.fleet.restarting[group], &accounts).await;
+        come(shared, tasks, &shared.fleet.restarting[group], accounts).await;
         pause = RESTART_EVERY;
     }
 }

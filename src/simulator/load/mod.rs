@@ -42,7 +42,7 @@ use crate::lifecycle::Tasks;
 use crowd::Crowd;
 use fleet::Fleet;
 use registrar::Registrar;
-use tally::Tally;
+use tally::{Latencies, Tally};
 
 /// How often the proof is looked at while it is not complete.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -105,6 +105,7 @@ struct Shared {
     fleet: Fleet,
     registrar: Registrar,
     tally: Tally,
+    latencies: Latencies,
     clock: Clock,
     phase: Mutex<(Phase, Instant)>,
     /// No further callbacks.
@@ -115,6 +116,16 @@ struct Shared {
     over: CancellationToken,
 }
 
+impl Shared {
+    /// Whatever it is, the end of the run ends it.
+    async fn until_over(&self, work: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.over.cancelled() => {}
+            () = work => {}
+        }
+    }
+}
+
 impl Load {
     /// Takes the ports that the bots will listen on.
     pub fn new(options: LoadOptions) -> Result<Self, LoadError> {
@@ -122,7 +133,8 @@ impl Load {
             crowd: Crowd::new(&options),
             fleet: Fleet::reserve(&options).map_err(LoadError::Listen)?,
             registrar: Registrar::new(&options)?,
-            tally: Tally::new()?,
+            tally: Tally::default(),
+            latencies: Latencies::new()?,
             clock: Clock::default(),
             phase: Mutex::new((Phase::Registering, Instant::now())),
             enough: CancellationToken::new(),
@@ -150,7 +162,6 @@ impl Load {
         shared.fleet.open(shared, &tasks).map_err(LoadError::Listen)?;
         let outcome = self.phases(&tasks).await;
         shared.over.cancel();
-        tasks.stop();
         outcome
     }
 
@@ -165,7 +176,7 @@ impl Load {
         }
         self.enter(Phase::Calling);
         fleet::keep_restarting(shared, tasks);
-        let calling = calling::run(shared, tasks).await;
+        let calling = calling::run(shared).await;
         self.enter(Phase::Settling);
         let began = Instant::now();
         // Running out of time is told by the proof itself.
@@ -177,12 +188,7 @@ impl Load {
     async fn settle(&self, tasks: &Tasks) {
         let shared = &self.shared;
         let (healing, tasks_of_healing) = (Arc::clone(shared), tasks.clone());
-        tasks.spawn(async move {
-            tokio::select! {
-                () = healing.over.cancelled() => {}
-                () = fleet::heal(&healing, &tasks_of_healing) => {}
-            }
-        });
+        tasks.spawn(async move { healing.until_over(fleet::heal(&healing, &tasks_of_healing)).await });
         while outcome::missing(shared) > 0 {
             sleep(LOOK_EVERY).await;
         }

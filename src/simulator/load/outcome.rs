@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::ledger::Standing;
-use super::{Latency, Shared, Shares, crowd};
+use super::{Condition, Latency, Shared, Shares, crowd};
 
 /// Accounts that are named when the proof fails.
 const NAMED: usize = 10;
@@ -85,7 +85,7 @@ pub struct Missing {
     pub corp_id: String,
     pub open_kf_id: String,
     /// The condition that its bot was in.
-    pub bot: String,
+    pub bot: Condition,
     /// The number of the newest acknowledged event, counted from 1.
     pub acknowledged: u32,
     /// The number of the newest that arrived; 0: none did.
@@ -124,7 +124,7 @@ impl Outcome {
             bots: shared.options.bots,
             seconds,
             callbacks,
-            latency_ms: tally.latency(),
+            latency_ms: shared.latencies.percentiles(),
             pokes,
             proof: Proof::of(shared, settling),
         }
@@ -143,7 +143,7 @@ impl Proof {
                     proof.missing.push(Missing {
                         corp_id: shared.crowd.corp_of(account).receive_id.clone(),
                         open_kf_id: crowd::open_kf_id(account),
-                        bot: format!("{:?}", member.condition).to_lowercase(),
+                        bot: member.condition,
                         acknowledged,
                         arrived,
                     });

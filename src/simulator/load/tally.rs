@@ -1,6 +1,6 @@
 //! What is counted while a run goes on.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -27,7 +27,7 @@ impl Count {
 }
 
 /// Everything that is counted.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tally {
     pub registered: Count,
     /// Callbacks, each counted once however often it was repeated.
@@ -54,56 +54,29 @@ pub(super) struct Tally {
     pub before_registration: Count,
     /// Pokes to a bot that had registered and was not ready: they kill an unmodified one.
     pub before_ready: Count,
-    latencies: Latencies,
 }
 
-impl Tally {
-    pub fn new() -> Result<Self, hdrhistogram::CreationError> {
-        Ok(Self {
-            registered: Count::default(),
-            offered: Count::default(),
-            acknowledged: Count::default(),
-            given_up: Count::default(),
-            repeats: Count::default(),
-            refused: Count::default(),
-            timed_out: Count::default(),
-            unreachable: Count::default(),
-            broken: Count::default(),
-            pokes: Count::default(),
-            probes: Count::default(),
-            anonymous: Count::default(),
-            unreadable: Count::default(),
-            misrouted: Count::default(),
-            before_registration: Count::default(),
-            before_ready: Count::default(),
-            latencies: Latencies::new()?,
-        })
-    }
-
-    /// A callback was acknowledged so long after it should have been sent.
-    pub fn acknowledged_after(&self, latency: Duration) {
-        let turn = usize::try_from(self.acknowledged.get()).unwrap_or_default();
-        self.acknowledged.add_one();
-        self.latencies.0[turn % SHARDS].lock().saturating_record(micros(latency));
-    }
-
-    pub fn latency(&self) -> Latency {
-        self.latencies.percentiles()
-    }
-}
-
+/// How long acknowledgements took.
 #[derive(Debug)]
-struct Latencies([Mutex<Histogram<u32>>; SHARDS]);
+pub(super) struct Latencies {
+    shards: [Mutex<Histogram<u32>>; SHARDS],
+    turn: AtomicUsize,
+}
 
 impl Latencies {
-    fn new() -> Result<Self, hdrhistogram::CreationError> {
+    pub fn new() -> Result<Self, hdrhistogram::CreationError> {
         let empty = Histogram::new_with_bounds(1, micros(LONGEST), 3)?;
-        Ok(Self(std::array::from_fn(|_| Mutex::new(empty.clone()))))
+        Ok(Self { shards: std::array::from_fn(|_| Mutex::new(empty.clone())), turn: AtomicUsize::new(0) })
     }
 
-    fn percentiles(&self) -> Latency {
-        let mut all = self.0[0].lock().clone();
-        for shard in &self.0[1..] {
+    pub fn record(&self, latency: Duration) {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        self.shards[turn % SHARDS].lock().saturating_record(micros(latency));
+    }
+
+    pub fn percentiles(&self) -> Latency {
+        let mut all = self.shards[0].lock().clone();
+        for shard in &self.shards[1..] {
             // All have the same bounds, so that adding cannot fail.
             let _ = all.add(&*shard.lock());
         }
@@ -134,9 +107,9 @@ mod tests {
 
     #[test]
     fn percentiles_are_those_of_all_shards() {
-        let tally = Tally::new().unwrap();
-        (1..=1_000).for_each(|ms| tally.acknowledged_after(Duration::from_millis(ms)));
-        let latency = tally.latency();
+        let latencies = Latencies::new().unwrap();
+        (1..=1_000).for_each(|ms| latencies.record(Duration::from_millis(ms)));
+        let latency = latencies.percentiles();
         for (measured, expected) in [(latency.p50, 500.0), (latency.p99, 990.0), (latency.max, 1_000.0)] {
             assert!((measured - expected).abs() <= expected / 500.0, "{latency:?}");
         }

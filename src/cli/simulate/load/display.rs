@@ -49,7 +49,7 @@ fn line(progress: &Progress, rate: f64, missing: Option<usize>) -> String {
         (Phase::Registering, _) => write!(line, "  {registered} registered"),
         (Phase::Pausing, _) => Ok(()),
         (Phase::Calling, _) => {
-            let under_way = offered - acknowledged - given_up;
+            let under_way = offered.saturating_sub(acknowledged + given_up);
             write!(line, "  {acknowledged} ok  {rate:.0}/s  {under_way} open  {failed} failed  {given_up} given up")
         }
         (Phase::Settling, missing) => write!(line, "  {pokes} pokes  {} accounts to go", missing.unwrap_or_default()),
