@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::simulator::load::{Callbacks, Latency, Load, Missing, Outcome, Phase, Pokes, Progress, Proof};
+use crate::simulator::load::{Callbacks, Load, Missing, Outcome, Phase, Pokes, Progress, Proof};
 
 use super::super::super::report::{self, BOLD, DIM, GREEN, RED};
 
@@ -67,8 +67,9 @@ pub(super) fn outcome(outcome: &Outcome) {
     let seconds = outcome.seconds;
     row("callbacks", format!("{offered} offered in {seconds:.1} s, {acknowledged} acknowledged, {not} not"));
     row("throughput", format!("{:.0} acknowledged a second", callbacks.per_second));
-    let Latency { p50, p90, p99, p999, max } = latency;
-    row("latency", format!("p50 {p50:.2}  p90 {p90:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2} ms"));
+    let [p50, p90, p99, p999, max] =
+        [latency.p50, latency.p90, latency.p99, latency.p999, latency.max].map(three_digits);
+    row("latency", format!("p50 {p50}  p90 {p90}  p99 {p99}  p99.9 {p999}  max {max} ms"));
     sendings(callbacks);
     pokes(&outcome.pokes);
     proof(&outcome.proof);
@@ -78,7 +79,8 @@ fn sendings(callbacks: &Callbacks) {
     let Callbacks { repeats, refused, timed_out, unreachable, broken, .. } = callbacks;
     if [repeats, refused, timed_out, unreachable, broken].iter().any(|&&number| number > 0) {
         let unanswered = format!("{timed_out} timed out, {unreachable} unreachable, {broken} broken off");
-        row("failures", format!("{refused} refused, {unanswered}; {repeats} repeats"));
+        row("failures", format!("{refused} refused, {unanswered}"));
+        row("repeats", grouped(*repeats));
     }
 }
 
@@ -115,15 +117,26 @@ fn proof(proof: &Proof) {
     }
     for Missing { corp_id, open_kf_id, bot, acknowledged, arrived } in &proof.missing {
         let arrived = if *arrived == 0 { "none".to_owned() } else { arrived.to_string() };
-        row("", format!("{open_kf_id} of {corp_id} ({bot}): number {acknowledged} acknowledged, {arrived} arrived"));
+        let seen = format!("acknowledged number {acknowledged}, arrived {arrived}");
+        report::data(format_args!("  {open_kf_id} of {corp_id} ({bot}): {seen}"));
     }
     if missing > proof.missing.len() {
-        row("", format!("… and {} more", grouped((missing - proof.missing.len()) as u64)));
+        report::data(format_args!("  … and {} more", grouped((missing - proof.missing.len()) as u64)));
     }
 }
 
 fn row(name: &str, text: String) {
     report::data(format_args!("{BOLD}{name:<12}{BOLD:#}{text}"));
+}
+
+/// Milliseconds, as exactly as they were measured.
+fn three_digits(ms: f64) -> String {
+    let decimals = match ms {
+        ..10.0 => 2,
+        ..100.0 => 1,
+        _ => 0,
+    };
+    format!("{ms:.decimals$}")
 }
 
 /// 1234567 as `1,234,567`.
@@ -160,6 +173,11 @@ mod tests {
             let line = line(&progress, 1e9, Some(usize::MAX));
             assert!(line.chars().count() <= WIDEST, "{line}");
         }
+    }
+
+    #[test]
+    fn shows_the_digits_that_were_measured() {
+        assert_eq!([0.123, 12.345, 1_234.5].map(three_digits), ["0.12", "12.3", "1234"]);
     }
 
     #[test]
