@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::domain::Invalid;
 use crate::simulator::wecom::Credential;
 
-use super::{Exit, on_runtime};
+use super::{Exit, on_runtime, on_threads};
 
 /// What to simulate.
 #[derive(Debug, Subcommand)]
@@ -24,13 +24,15 @@ pub(super) enum Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
-    on_runtime(async {
-        match args {
-            Args::Wecom(args) => wecom::run(args).await,
-            Args::Bot(args) => bot::run(args).await,
-            Args::Load(args) => load::run(args).await,
+    match args {
+        Args::Wecom(args) => on_runtime(wecom::run(args)),
+        Args::Bot(args) => on_runtime(bot::run(args)),
+        Args::Load(args) => {
+            // Half of the machine is for what is measured; callers on more threads only wake one another.
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            on_threads(cores.div_ceil(2), load::run(args))
         }
-    })
+    }
 }
 
 /// The corp that the simulated programs agree on unless they are told otherwise.
