@@ -134,7 +134,21 @@ fn failed(error: &anyhow::Error) -> Exit {
 /// The runtime of the commands that need one. Dropped without waiting for blocking work, which nobody
 /// may interrupt.
 fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    block_on(tokio::runtime::Builder::new_multi_thread(), work)
+}
+
+/// The same with so many threads.
+fn on_threads<T>(threads: usize, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(threads);
+    block_on(runtime, work)
+}
+
+fn block_on<T>(
+    mut runtime: tokio::runtime::Builder,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let runtime = runtime.enable_all().build()?;
     let outcome = runtime.block_on(work);
     runtime.shutdown_background();
     outcome

@@ -2,7 +2,7 @@
 //! them. A closed pipe is no failure: whoever reads has seen enough.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _, stderr};
 
 use anstyle::{AnsiColor, Style};
 
@@ -20,6 +20,15 @@ pub fn data(line: impl Display) {
 /// A line for the person at the terminal.
 pub fn note(line: impl Display) {
     let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// A line that the next one replaces, for the person at the terminal; nothing where there is none. It
+/// must be shorter than the terminal is wide, or each would leave a line behind.
+pub fn progress(line: impl Display) {
+    if stderr().is_terminal() {
+        let _ = write!(anstream::stderr(), "\r{line}\x1b[K");
+        let _ = stderr().flush();
+    }
 }
 
 /// What went wrong.

@@ -10,6 +10,7 @@
 pub mod bot;
 pub mod customer;
 mod journal;
+pub mod load;
 mod port;
 pub mod wecom;
 

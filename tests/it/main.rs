@@ -11,6 +11,7 @@ mod delivery;
 mod demo;
 mod harness;
 mod journey;
+mod load;
 mod openapi;
 mod registry;
 mod secrets;

@@ -1,6 +1,7 @@
 //! `simulate`: the outside world on the desk, one program each.
 
 mod bot;
+mod load;
 mod rules;
 mod wecom;
 
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use crate::domain::Invalid;
 use crate::simulator::wecom::Credential;
 
-use super::{Exit, on_runtime};
+use super::{Exit, on_runtime, on_threads};
 
 /// What to simulate.
 #[derive(Debug, Subcommand)]
@@ -19,15 +20,20 @@ pub(super) enum Args {
     Wecom(wecom::Args),
     /// A small bot that registers, shows what is dispatched to it, and answers customers
     Bot(bot::Args),
+    /// WeCom and many bots at once: a load generator that also proves that nothing was lost
+    Load(load::Args),
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
-    on_runtime(async {
-        match args {
-            Args::Wecom(args) => wecom::run(args).await,
-            Args::Bot(args) => bot::run(args).await,
+    match args {
+        Args::Wecom(args) => on_runtime(wecom::run(args)),
+        Args::Bot(args) => on_runtime(bot::run(args)),
+        Args::Load(args) => {
+            // Half of the machine is for what is measured; callers on more threads only wake one another.
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            on_threads(cores.div_ceil(2), load::run(args))
         }
-    })
+    }
 }
 
 /// The corp that the simulated programs agree on unless they are told otherwise.
