@@ -5,12 +5,14 @@
 //! between check and call (DNS rebinding) gains nothing. Redirects are never followed.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
+use rustls::ClientConfig;
+use rustls_platform_verifier::ConfigVerifierExt as _;
 use url::{Host, Url};
 
 /// Networks that no bot or service may live in, unless `DISPATCH_DENY_NETWORKS` says otherwise:
@@ -114,11 +116,22 @@ pub fn install_tls_provider() {
     });
 }
 
+/// One configuration for all clients: each would read and keep the machine's certificates by itself.
+fn tls() -> Option<ClientConfig> {
+    static CONFIG: OnceLock<Option<ClientConfig>> = OnceLock::new();
+    install_tls_provider();
+    CONFIG.get_or_init(|| ClientConfig::with_platform_verifier().ok()).clone()
+}
+
 /// What all clients share: no redirects, no proxy of the environment, a name in the log of the other side.
 fn builder() -> ClientBuilder {
-    install_tls_provider();
     #[expect(clippy::disallowed_methods, reason = "the one builder")]
     let builder = Client::builder();
+    let builder = match tls() {
+        Some(tls) => builder.tls_backend_preconfigured(tls),
+        // The client says what is wrong when it is built.
+        None => builder,
+    };
     builder
         .redirect(redirect::Policy::none())
         .no_proxy()

@@ -73,7 +73,6 @@
 //! - [`app::App`] is data; [`router`] makes listeners' routers from it, so that no arrow points up.
 
 // The binary's allocator; named here, because the lint on unused dependencies looks at the library.
-#[cfg(target_env = "musl")]
 use mimalloc as _;
 
 pub mod access_token;

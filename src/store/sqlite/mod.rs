@@ -31,7 +31,7 @@ use super::{Result, Store, StoreError};
 use crate::domain::Invalid;
 
 /// Reads take microseconds; more connections would only hold more cache.
-const READERS: usize = 4;
+const READERS: usize = 2;
 /// How long a statement waits for somebody else's lock on the file (a backup, a shell): less than
 /// the two seconds that a callback has for the store.
 const BUSY: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, named_params, params};
 
 use super::row::{insert, is_signed, read_held};
-use crate::domain::{Account, EventId};
+use crate::domain::{Account, EventId, KfEvent};
 use crate::store::sqlite::rows::{change, select_one};
 use crate::store::{HeldEvent, Result, Settled};
 
@@ -39,14 +39,12 @@ const DELETE_OLDER: &str = concat!(
     newer_settles_older!(),
     ")"
 );
-/// The same among live rows: what is held now makes older ones needless.
-const DELETE_OLDER_LIVE: &str = concat!(
-    "DELETE FROM held_event WHERE rowid IN (
-       SELECT older.rowid FROM held_event newer JOIN held_event older USING (kf_id, corp_id, state)
-       WHERE newer.id = ?1 AND newer.state = 'live' AND ",
-    newer_settles_older!(),
-    ")"
-);
+/// What is held now makes older live rows needless. By values instead of by a join: this runs for
+/// every event that is stored.
+const DELETE_OLDER_LIVE: &str = "
+DELETE FROM held_event WHERE kf_id = :kf AND corp_id = :corp AND state = 'live' AND (
+  (signed = :signed AND (created, arrival, id) < (:created, :arrival, :id))
+  OR (signed < :signed AND (arrival <= :arrival OR (created, arrival) <= (:created, :arrival))))";
 const SWEEP: &str = concat!(
     "DELETE FROM held_event WHERE rowid IN (
        SELECT older.rowid FROM held_event newer JOIN held_event older USING (kf_id, corp_id, state)
@@ -65,7 +63,16 @@ DELETE FROM held_event WHERE rowid IN (
 /// events come while its bot is away.
 pub(super) fn hold(db: &Connection, held: &HeldEvent) -> Result<()> {
     insert(db, held)?;
-    change(db, DELETE_OLDER_LIVE, [held.event.id.as_str()]).map(drop)
+    let KfEvent { id, account, order, trust, .. } = &held.event;
+    let values = named_params! {
+        ":kf": account.kf.as_str(),
+        ":corp": account.corp.as_str(),
+        ":signed": is_signed(*trust),
+        ":created": order.created,
+        ":arrival": order.arrival,
+        ":id": id.as_str(),
+    };
+    change(db, DELETE_OLDER_LIVE, values).map(drop)
 }
 
 pub(super) fn settle(db: &Connection, account: &Account, settled: &Settled) -> Result<u64> {
