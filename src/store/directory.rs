@@ -4,13 +4,13 @@
 //! Entries of a store that only this process writes never grow old; those of a shared store are read
 //! again after [`SHARED_FRESHNESS`], and serve on while the store is away.
 
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use moka::sync::Cache;
-use parking_lot::RwLock;
+use parking_lot::Mutex;
 
 use super::{Corps, Result, Store};
 use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet};
@@ -19,6 +19,7 @@ use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet}
 pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
 /// Entries kept of each kind; some 300 bytes each.
 const CAPACITY: u64 = 200_000;
+const SHARDS: usize = 256;
 
 /// The credentials that may open a corp's callbacks.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,37 +49,112 @@ impl<T> Clone for Near<T> {
     }
 }
 
+/// One near cache. Changes are counted by shard of keys: a read that began before a change of its key
+/// must not fill the cache after it, and the changes of others must not keep it from doing so.
+struct NearCache<K, T> {
+    entries: Cache<K, Near<T>>,
+    shards: Box<[Shard]>,
+    hasher: RandomState,
+}
+
+impl<K, T> std::fmt::Debug for NearCache<K, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NearCache").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// Held by the one caller that reads; the others find what it read.
+    reading: tokio::sync::Mutex<()>,
+    changes: Mutex<u64>,
+}
+
+impl<K, T> NearCache<K, T>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    T: Send + Sync + 'static,
+{
+    fn new() -> Self {
+        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
+        Self { entries: Cache::new(CAPACITY), shards, hasher: RandomState::new() }
+    }
+
+    fn shard(&self, key: &K) -> &Shard {
+        let hash = usize::try_from(self.hasher.hash_one(key)).unwrap_or(usize::MAX);
+        &self.shards[hash % SHARDS]
+    }
+
+    /// The key's value was changed in the store.
+    fn changed(&self, key: &K) {
+        let mut changes = self.shard(key).changes.lock();
+        *changes += 1;
+        self.entries.invalidate(key);
+    }
+
+    /// Any value may have been changed.
+    fn all_changed(&self) {
+        for shard in &self.shards {
+            *shard.changes.lock() += 1;
+        }
+        self.entries.invalidate_all();
+    }
+
+    fn fresh(&self, key: &K, sharing: Sharing) -> Option<Near<T>> {
+        let near = self.entries.get(key)?;
+        (sharing == Sharing::Exclusive || near.read_at.elapsed() < SHARED_FRESHNESS).then_some(near)
+    }
+
+    async fn get(
+        &self,
+        key: &K,
+        sharing: Sharing,
+        read: impl AsyncFnOnce() -> Result<Option<T>>,
+    ) -> Result<Option<Arc<T>>> {
+        if let Some(near) = self.fresh(key, sharing) {
+            return Ok(near.value);
+        }
+        let shard = self.shard(key);
+        let _one_reads = shard.reading.lock().await;
+        if let Some(near) = self.fresh(key, sharing) {
+            return Ok(near.value);
+        }
+        let changes = *shard.changes.lock();
+        let value = match read().await {
+            Ok(value) => value.map(Arc::new),
+            Err(error) => return self.entries.get(key).map(|near| near.value).ok_or(error),
+        };
+        // Another replica may register what is unknown now, so only an exclusive store remembers that.
+        if value.is_some() || sharing == Sharing::Exclusive {
+            let now = shard.changes.lock();
+            if *now == changes {
+                self.entries.insert(key.clone(), Near { value: value.clone(), read_at: Instant::now() });
+            }
+        }
+        Ok(value)
+    }
+}
+
 /// The near caches over the store, and the only way to change what they hold.
 #[derive(Debug)]
 pub struct Directory {
     corps: Arc<dyn Corps>,
     store: Arc<dyn Store>,
     sharing: Sharing,
-    keys: Cache<CorpId, Near<CorpKeys>>,
-    puppets: Cache<OpenKfId, Near<Puppet>>,
-    /// Counts changes: a read that began before a change must not fill a cache after it.
-    changes: AtomicU64,
-    filling: RwLock<()>,
+    keys: NearCache<CorpId, CorpKeys>,
+    puppets: NearCache<OpenKfId, Puppet>,
 }
 
 impl Directory {
     /// `corps` are the declared ones, wherever they are declared.
     pub fn new(corps: Arc<dyn Corps>, store: Arc<dyn Store>, sharing: Sharing) -> Self {
-        Self {
-            corps,
-            store,
-            sharing,
-            keys: Cache::new(CAPACITY),
-            puppets: Cache::new(CAPACITY),
-            changes: AtomicU64::new(0),
-            filling: RwLock::new(()),
-        }
+        Self { corps, store, sharing, keys: NearCache::new(), puppets: NearCache::new() }
     }
 
     /// The keys of the corp: its declared credentials, or without any the pairs of its registrations.
     /// `None` when nobody declared it and no bot of it ever registered.
     pub async fn keys(&self, corp: &CorpId) -> Result<Option<Arc<CorpKeys>>> {
-        self.near(&self.keys, corp, async || {
+        let read = async || {
             let declared = self.corps.corp(corp).await?;
             if let Some(corp) = declared.as_ref().filter(|corp| !corp.credentials.is_empty()) {
                 return Ok(Some(CorpKeys { credentials: corp.credentials.clone() }));
@@ -89,13 +165,13 @@ impl Directory {
             }
             let credentials = pairs.into_iter().map(|(token, aes_key)| CallbackCredential::new(token, aes_key));
             Ok(Some(CorpKeys { credentials: credentials.collect() }))
-        })
-        .await
+        };
+        self.keys.get(corp, self.sharing, read).await
     }
 
     /// The registration of the account's kf id, online or not, under whatever corp.
     pub async fn puppet(&self, kf: &OpenKfId) -> Result<Option<Arc<Puppet>>> {
-        self.near(&self.puppets, kf, async || self.store.puppet(kf).await).await
+        self.puppets.get(kf, self.sharing, async || self.store.puppet(kf).await).await
     }
 
     /// The bot that serves the account: registered under its corp, and online.
@@ -119,91 +195,54 @@ impl Directory {
     pub async fn put_puppet(&self, puppet: &Puppet) -> Result<()> {
         let before = self.puppet(&puppet.kf_id).await.ok().flatten();
         self.store.put_puppet(puppet).await?;
-        self.changed(|| {
-            self.puppets.invalidate(&puppet.kf_id);
-            self.keys.invalidate(&puppet.corp_id);
+        self.puppets.changed(&puppet.kf_id);
+        // Bots restart often and bring the same pair: then the corp's keys are what they were.
+        let same = |before: &Puppet| before.corp_id == puppet.corp_id && before.pair_id() == puppet.pair_id();
+        if !before.as_deref().is_some_and(same) {
+            self.keys.changed(&puppet.corp_id);
             if let Some(before) = before {
-                self.keys.invalidate(&before.corp_id);
+                self.keys.changed(&before.corp_id);
             }
-        });
+        }
         Ok(())
     }
 
     pub async fn set_offline(&self, kf: &OpenKfId, at: Timestamp) -> Result<bool> {
         let found = self.store.set_offline(kf, at).await?;
-        self.changed(|| self.puppets.invalidate(kf));
+        self.puppets.changed(kf);
         Ok(found)
     }
 
     pub async fn set_away(&self, puppet: &Puppet, since: Option<Timestamp>) -> Result<bool> {
         let noted = self.store.set_away(&puppet.kf_id, puppet.registered_at, since).await?;
-        self.changed(|| self.puppets.invalidate(&puppet.kf_id));
+        self.puppets.changed(&puppet.kf_id);
         Ok(noted)
     }
 
     pub async fn delete_puppet(&self, kf: &OpenKfId) -> Result<bool> {
         let before = self.puppet(kf).await.ok().flatten();
         let found = self.store.delete_puppet(kf).await?;
-        self.changed(|| {
-            self.puppets.invalidate(kf);
-            if let Some(before) = before {
-                self.keys.invalidate(&before.corp_id);
-            }
-        });
+        self.puppets.changed(kf);
+        if let Some(before) = before {
+            self.keys.changed(&before.corp_id);
+        }
         Ok(found)
     }
 
     pub async fn put_corp(&self, corp: &Corp) -> Result<()> {
         self.corps.put_corp(corp).await?;
-        self.changed(|| self.keys.invalidate(&corp.id));
+        self.keys.changed(&corp.id);
         Ok(())
     }
 
     pub async fn delete_corp(&self, id: &CorpId) -> Result<bool> {
         let found = self.corps.delete_corp(id).await?;
-        self.changed(|| self.keys.invalidate(id));
+        self.keys.changed(id);
         Ok(found)
     }
 
     /// Declarations changed behind the store's back (`CORPS_FILE`): all keys are read again.
     pub fn corps_changed(&self) {
-        self.changed(|| self.keys.invalidate_all());
-    }
-
-    fn changed(&self, invalidate: impl FnOnce()) {
-        let _nobody_fills = self.filling.write();
-        self.changes.fetch_add(1, Ordering::Release);
-        invalidate();
-    }
-
-    async fn near<K, T>(
-        &self,
-        cache: &Cache<K, Near<T>>,
-        key: &K,
-        read: impl AsyncFnOnce() -> Result<Option<T>>,
-    ) -> Result<Option<Arc<T>>>
-    where
-        K: Clone + Eq + std::hash::Hash + Send + Sync + 'static,
-        T: Send + Sync + 'static,
-    {
-        let near = cache.get(key);
-        if let Some(near) = &near
-            && (self.sharing == Sharing::Exclusive || near.read_at.elapsed() < SHARED_FRESHNESS)
-        {
-            return Ok(near.value.clone());
-        }
-        let changes = self.changes.load(Ordering::Acquire);
-        let value = match read().await {
-            Ok(value) => value.map(Arc::new),
-            Err(error) => return near.map(|near| near.value).ok_or(error),
-        };
-        // Another replica may register what is unknown now, so only an exclusive store remembers that.
-        if value.is_some() || self.sharing == Sharing::Exclusive {
-            let _no_change = self.filling.read();
-            if self.changes.load(Ordering::Acquire) == changes {
-                cache.insert(key.clone(), Near { value: value.clone(), read_at: Instant::now() });
-            }
-        }
-        Ok(value)
+        self.keys.all_changed();
     }
 }
