@@ -74,7 +74,8 @@ settings! {
     "Access" {
         /// Bearer token of the admin API and the console; several, comma-separated, while one is being
         /// replaced.
-        Secret admin_tokens: Vec<Secret> = "ADMIN_TOKEN", Unset "generated, kept in DATA_DIR", parse::tokens,
+        Secret admin_tokens: Vec<Secret> = "ADMIN_TOKEN", Unset "generated, kept in DATA_DIR; with MONGO_URI no admin API",
+            parse::tokens,
             "$(openssl rand -hex 32)";
         /// When set, bots must show it: HTTP Basic with any user name, or Bearer. Bots send it from
         /// `PUPPET_WXKF_MANAGER_ENDPOINT=http://bot:PASSWORD@gateway:7777`. Several, comma-separated,
@@ -121,11 +122,21 @@ settings! {
         Plain registration_grace: Duration = "REGISTRATION_GRACE", Value "2s", parse::span, "2s";
     }
     "Storage" {
-        /// The embedded store and generated secrets; created with mode 0700, used by one process.
+        /// MongoDB, or a service that speaks its protocol, for corps, bots and undelivered events, shared by
+        /// all replicas. The original manager's registrations are read and written as they are.
+        Secret mongo_uri: Option<Secret> = "MONGO_URI", Unset "embedded SQLite in `DATA_DIR`", parse::mongo_uri,
+            "mongodb://user:password@mongodb:27017/wxkf-manager";
+        /// Redis for access tokens, shared by all replicas: `redis://`, `rediss://` for TLS,
+        /// `redis-sentinel://host,host/master-name`.
+        Secret redis_url: Option<Secret> = "REDIS_URL", Unset "in-process, kept in the store", parse::redis_url,
+            "redis://:password@redis:6379";
+        /// The embedded store and generated secrets; created with mode 0700, used by one process. Not used
+        /// with MONGO_URI.
         Plain data_dir: PathBuf = "DATA_DIR", Value "./data", parse::path, "/var/lib/wxkf-gateway";
         /// Seals secrets in the store: 32 bytes in base64; several, comma-separated: the first seals, all
         /// open, `plain` stands for readable.
-        Secret master_key: Option<Secret> = "MASTER_KEY", Unset "generated, kept in DATA_DIR", parse::master_keys,
+        Secret master_key: Option<Secret> = "MASTER_KEY",
+            Unset "generated, kept in DATA_DIR; with MONGO_URI secrets are readable", parse::master_keys,
             "$(openssl rand -base64 32)";
     }
     "Shutdown and logs" {

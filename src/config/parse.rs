@@ -8,6 +8,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::SignedDuration;
+use mongodb::options::ConnectionString;
+use redis::IntoConnectionInfo as _;
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
@@ -118,6 +120,37 @@ pub(super) fn master_keys(text: &str) -> Result<Secret, String> {
     let fits = |entry: &str| entry == "plain" || BASE64_STANDARD.decode(entry).is_ok_and(|key| key.len() == 32);
     entries(text, fits, "32 bytes in base64, or the word `plain`")?;
     Ok(Secret::new(text.trim()))
+}
+
+/// A connection string of MongoDB. Its hosts are not looked up here.
+pub(super) fn mongo_uri(text: &str) -> Result<Secret, String> {
+    const RULE: &str = "must be mongodb://[user:password@]host[:port],…/database or mongodb+srv://…; \
+        special characters of user and password percent-encoded";
+    // The driver's own reasons repeat parts of the text, which holds a password.
+    ConnectionString::parse(text).map_err(|_| RULE.to_owned())?;
+    Ok(Secret::new(text))
+}
+
+/// An address of Redis: one server, or the Sentinels that know which one is the master.
+pub(super) fn redis_url(text: &str) -> Result<Secret, String> {
+    const RULE: &str = "must be redis://[user:password@]host[:port][/db], rediss://… for TLS, or \
+        redis-sentinel://[user:password@]host[:port],…/master-name; special characters percent-encoded";
+    let good = match text.strip_prefix("redis-sentinel://") {
+        Some(rest) => is_sentinel(rest),
+        None => text.starts_with("redis") && text.into_connection_info().is_ok(),
+    };
+    if good { Ok(Secret::new(text)) } else { Err(RULE.to_owned()) }
+}
+
+/// `[user:password@]host[:port],…/master-name`
+fn is_sentinel(rest: &str) -> bool {
+    let Some((hosts, master)) = rest.rsplit_once('/') else { return false };
+    let (credentials, hosts) = hosts.rsplit_once('@').map_or((None, hosts), |(user, hosts)| (Some(user), hosts));
+    let one = |host: &str| {
+        let user = credentials.map(|user| format!("{user}@")).unwrap_or_default();
+        !host.is_empty() && format!("redis://{user}{host}").into_connection_info().is_ok()
+    };
+    !master.is_empty() && hosts.split(',').all(|host| one(host.trim()))
 }
 
 /// Comma-separated secrets, each checked; a fault counts entries instead of showing them.

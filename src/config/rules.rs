@@ -15,14 +15,8 @@ enum Served {
     Ignored,
 }
 
-const EMBEDDED_ONLY: &str = "this version runs on the embedded store and in-process tokens only: unset it";
-
 /// Settings that are known but not served yet. To serve one: move it into the list of settings.
 const LATER: &[(&str, Served)] = &[
-    ("MONGO_URI", Served::Refused(EMBEDDED_ONLY)),
-    ("MONGO_URI_FILE", Served::Refused(EMBEDDED_ONLY)),
-    ("REDIS_URL", Served::Refused(EMBEDDED_ONLY)),
-    ("REDIS_URL_FILE", Served::Refused(EMBEDDED_ONLY)),
     ("EGRESS_PORT", Served::Refused("this version has no forward proxy: unset it")),
     ("EGRESS_HOSTS", Served::Ignored),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", Served::Ignored),
@@ -55,6 +49,15 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     if config.puppet_passwords.is_empty() && !config.bind_address.is_loopback() {
         let text = "unset: whoever reaches the gateway can register bots and read their tokens";
         reader.warn("PUPPET_PASSWORD", text);
+    }
+    if config.mongo_uri.is_some() && config.master_key.is_none() {
+        reader.warn("MASTER_KEY", "unset: corp secrets, callback keys and tokens lie readable in MongoDB and Redis");
+    }
+    if config.mongo_uri.is_some() && config.redis_url.is_none() {
+        reader.warn("REDIS_URL", "unset: every replica fetches access tokens of its own, which WeCom limits");
+    }
+    if config.mongo_uri.is_some() && config.admin_tokens.is_empty() {
+        reader.warn("ADMIN_TOKEN", "unset: the admin API and the console answer 404");
     }
     if config.registration == super::Registration::Open && config.puppet_passwords.is_empty() {
         reader.warn("REGISTRATION", "`open` without PUPPET_PASSWORD: anybody can take over an account's events");

@@ -31,6 +31,10 @@ use crate::domain::{
 /// Everything durable, behind one handle. `Arc<dyn Store>` upcasts to each of its parts.
 #[async_trait]
 pub trait Store: Corps + Puppets + Events + Tokens {
+    /// Makes the back end ready: its indexes, its version, secrets sealed anew with the first key. Asked
+    /// once at the start, and again for as long as it is [`StoreError::Unavailable`].
+    async fn prepare(&self) -> Result<()>;
+
     /// Reads something small; fails when the back end cannot serve.
     async fn check(&self) -> Result<()>;
 
@@ -171,7 +175,8 @@ pub trait Events: Debug + Send + Sync {
     /// it now (no lease at all is nobody's objection). False when the row is gone, expired or not ours.
     async fn postpone(&self, id: &EventId, owner: &str, postponed: &Postponed) -> Result<bool>;
 
-    /// Makes the account's live rows due at `at` and drops their leases: its bot is back.
+    /// Makes the account's live rows due at `at`: its bot is back. Leases stay, because their owners may
+    /// be at work.
     async fn wake(&self, account: &Account, at: Timestamp) -> Result<()>;
 
     /// Gives the live row up, as of `at`, and drops its lease; rows of the account that it settles are
@@ -199,6 +204,9 @@ pub trait Events: Debug + Send + Sync {
 
     /// The accounts that have live rows (at start: which lanes have something waiting).
     async fn waiting_accounts(&self) -> Result<Vec<Account>>;
+
+    /// Which of these accounts have rows, live or expired.
+    async fn holding(&self, accounts: &[Account]) -> Result<Vec<Account>>;
 
     /// How many unsigned live rows of the corp belong to accounts without a registration.
     async fn count_unknown_unsigned(&self, corp: &CorpId) -> Result<u64>;

@@ -158,6 +158,11 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
+    /// All of it was done when the store was opened.
+    async fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
     async fn check(&self) -> Result<()> {
         self.read(keys::readable).await?;
         if self.writer.is_failing() {

@@ -16,8 +16,7 @@ const NEWEST: &str = "
 SELECT * FROM held_event WHERE kf_id = ? AND corp_id = ? AND state = 'live'
 ORDER BY signed DESC, created DESC, arrival DESC, id DESC LIMIT 1";
 const WAKE: &str = "
-UPDATE held_event SET due_at = ?3, lease_owner = NULL, lease_until = NULL
-WHERE kf_id = ?1 AND corp_id = ?2 AND state = 'live'";
+UPDATE held_event SET due_at = ?3 WHERE kf_id = ?1 AND corp_id = ?2 AND state = 'live'";
 const EXPIRE: &str = "
 UPDATE held_event SET state = 'expired', due_at = ?2, lease_owner = NULL, lease_until = NULL
 WHERE id = ?1 AND state = 'live'";

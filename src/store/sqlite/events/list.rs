@@ -5,10 +5,11 @@ use rusqlite::{Connection, Row, params};
 
 use super::row::{read_held, state_text};
 use crate::domain::{Account, CorpId, EventId, OpenKfId};
-use crate::store::sqlite::rows::{change, collect, limit, parsed, select, unsigned};
+use crate::store::sqlite::rows::{change, collect, limit, parsed, select, unsigned, value};
 use crate::store::{HeldEvent, HeldFilter, Result};
 
 const WAITING: &str = "SELECT DISTINCT kf_id, corp_id FROM held_event WHERE state = 'live' ORDER BY kf_id, corp_id";
+const HOLDING: &str = "SELECT EXISTS (SELECT 1 FROM held_event WHERE kf_id = ? AND corp_id = ?)";
 const CROWDED: &str = "
 SELECT kf_id, corp_id FROM held_event WHERE state = 'live' GROUP BY kf_id, corp_id HAVING count(*) > 1";
 const DELETE_EXPIRED: &str = "
@@ -62,6 +63,16 @@ pub(super) fn waiting_accounts(db: &Connection) -> Result<Vec<Account>> {
     select(db, WAITING, (), read_account)
 }
 
+pub(super) fn holding(db: &Connection, accounts: Vec<Account>) -> Result<Vec<Account>> {
+    let mut holding = Vec::new();
+    for account in accounts {
+        if value(db, HOLDING, [account.kf.as_str(), account.corp.as_str()])? {
+            holding.push(account);
+        }
+    }
+    Ok(holding)
+}
+
 /// Accounts with more than one live row: only these can hold something needless.
 pub(super) fn crowded_accounts(db: &Connection) -> Result<Vec<Account>> {
     select(db, CROWDED, (), read_account)
@@ -82,7 +93,7 @@ fn read_account(row: &Row<'_>) -> Result<Account> {
 
 /// For the test of their plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[WAITING, CROWDED, DELETE_EXPIRED, UNKNOWN_UNSIGNED];
+pub(super) const STATEMENTS: &[&str] = &[WAITING, HOLDING, CROWDED, DELETE_EXPIRED, UNKNOWN_UNSIGNED];
 
 /// For the same test: the query of every kind of filter.
 #[cfg(test)]

@@ -150,6 +150,11 @@ impl Events for SqliteStore {
         self.read(list::waiting_accounts).await
     }
 
+    async fn holding(&self, accounts: &[Account]) -> Result<Vec<Account>> {
+        let accounts = accounts.to_vec();
+        self.read(move |db| list::holding(db, accounts)).await
+    }
+
     async fn count_unknown_unsigned(&self, corp: &CorpId) -> Result<u64> {
         let corp = corp.clone();
         self.read(move |db| list::count_unknown_unsigned(db, &corp)).await

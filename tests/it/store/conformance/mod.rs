@@ -35,11 +35,11 @@ macro_rules! conformance {
                 the_newest_by_trust_then_order, only_live_rows_are_newest, expiry_leaves_one_expired_row,
                 expiry_of_the_older_leaves_the_newer, expiry_spares_other_accounts, revived_with_new_times,
                 deleted_once, listed_by_id_and_filter, swept_when_needless_or_old,
-                a_new_row_spares_what_it_does_not_settle, live_accounts_wait,
+                a_new_row_spares_what_it_does_not_settle, live_accounts_wait, accounts_with_rows_of_any_state_hold,
                 unknown_unsigned_rows_are_counted;
             leases: due_rows_are_claimed_longest_due_first, a_lease_keeps_others_away_until_it_ends,
                 concurrent_claims_share_nothing, the_next_due_counts_leases, postponed_by_its_owner_alone,
-                woken_rows_are_due_and_free, expired_rows_are_not_worked_on;
+                woken_rows_are_due_and_keep_their_lease, expired_rows_are_not_worked_on;
             model: random_interleavings_agree_with_a_model;
         }
     };

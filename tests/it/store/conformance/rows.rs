@@ -286,6 +286,18 @@ pub async fn live_accounts_wait(store: &Arc<dyn Store>) {
     assert_eq!(waiting, [one, other]);
 }
 
+pub async fn accounts_with_rows_of_any_state_hold(store: &Arc<dyn Store>) {
+    let (live, gone, elsewhere) = (account("ww1", "wk1"), account("ww1", "wk2"), account("ww2", "wk1"));
+    let mut expired = signed(&account("ww1", "wk9"), 1);
+    expired.state = HeldState::Expired;
+    hold_all(store, &[signed(&live, 1), signed(&live, 2), expired.clone()]).await;
+    let asked = [live.clone(), gone, elsewhere, expired.event.account.clone()];
+    let mut holding = store.holding(&asked).await.unwrap();
+    holding.sort();
+    assert_eq!(holding, [live, expired.event.account]);
+    assert_eq!(store.holding(&[]).await, Ok(vec![]));
+}
+
 pub async fn unknown_unsigned_rows_are_counted(store: &Arc<dyn Store>) {
     store.put_puppet(&puppet("ww1", "known")).await.unwrap();
     store.put_puppet(&puppet("ww2", "elsewhere")).await.unwrap();
