@@ -87,7 +87,7 @@ fn bad_settings_are_all_named_and_end_with_78() {
         assert!(stderr.lines().any(|line| line.starts_with(&format!("error: {name}"))), "{name} in {stderr}");
     }
     assert!(!stderr.contains("s3cret"), "{stderr}");
-    let (code, ..) = run(gateway(&[]).env("MONGO_URI", "mongodb://localhost"));
+    let (code, ..) = run(gateway(&[]).env("MONGO_URI", "mongo://localhost"));
     assert_eq!(code, 78);
 }
 

@@ -9,7 +9,7 @@ use crate::store::sqlite::rows::{change, collect, limit, parsed, select, unsigne
 use crate::store::{HeldEvent, HeldFilter, Result};
 
 const WAITING: &str = "SELECT DISTINCT kf_id, corp_id FROM held_event WHERE state = 'live' ORDER BY kf_id, corp_id";
-const HOLDING: &str = "SELECT EXISTS (SELECT 1 FROM held_event WHERE kf_id = ? AND corp_id = ?)";
+const HOLDING: &str = "SELECT count(*) FROM held_event WHERE kf_id = ? AND corp_id = ?";
 const CROWDED: &str = "
 SELECT kf_id, corp_id FROM held_event WHERE state = 'live' GROUP BY kf_id, corp_id HAVING count(*) > 1";
 const DELETE_EXPIRED: &str = "
@@ -66,7 +66,7 @@ pub(super) fn waiting_accounts(db: &Connection) -> Result<Vec<Account>> {
 pub(super) fn holding(db: &Connection, accounts: Vec<Account>) -> Result<Vec<Account>> {
     let mut holding = Vec::new();
     for account in accounts {
-        if value(db, HOLDING, [account.kf.as_str(), account.corp.as_str()])? {
+        if value::<i64>(db, HOLDING, [account.kf.as_str(), account.corp.as_str()])? > 0 {
             holding.push(account);
         }
     }
