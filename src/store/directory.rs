@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::time::timeout;
+use tracing::{info, warn};
 
-use super::{Breaker, Corps, Result, Store, StoreError};
+use super::{Breaker, Corps, Result, Store, StoreError, Turn};
 use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet};
 
 /// How long another replica's change may go unseen.
@@ -173,12 +174,17 @@ impl Source {
         let late = |_| StoreError::Unavailable("it takes too long".to_owned());
         let result = timeout(READ_LIMIT, read()).await.map_err(late).and_then(|result| result);
         match &result {
-            Err(StoreError::Unavailable(_)) => self.breaker.failed(),
-            Err(error @ StoreError::KeyMissing { .. }) => {
-                self.breaker.succeeded();
-                *self.locked.lock() = Some(error.clone());
+            Err(StoreError::Unavailable(error)) => {
+                if self.breaker.failed() == Turn::Changed {
+                    warn!(error, "the store is away; what was last read serves on");
+                }
+                return result;
             }
-            Err(_) | Ok(_) => self.breaker.succeeded(),
+            Err(error @ StoreError::KeyMissing { .. }) => *self.locked.lock() = Some(error.clone()),
+            Err(_) | Ok(_) => {}
+        }
+        if self.breaker.succeeded() == Turn::Changed {
+            info!("the store answers again");
         }
         result
     }

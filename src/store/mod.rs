@@ -16,7 +16,7 @@ mod error;
 pub mod sealed;
 pub mod sqlite;
 
-pub use breaker::Breaker;
+pub use breaker::{Breaker, Turn};
 pub use directory::{CorpKeys, Directory, SHARED_FRESHNESS, Sharing};
 pub use error::{Result, StoreError};
 
