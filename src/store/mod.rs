@@ -8,6 +8,7 @@
 //! overwritten*. Two writers can then never put an old event over a new one, whatever a back end's
 //! update is worth; the worst case is one poke too many.
 
+mod breaker;
 pub mod corps_file;
 pub mod declaration;
 mod directory;
@@ -15,6 +16,7 @@ mod error;
 pub mod sealed;
 pub mod sqlite;
 
+pub use breaker::{Breaker, Turn};
 pub use directory::{CorpKeys, Directory, SHARED_FRESHNESS, Sharing};
 pub use error::{Result, StoreError};
 
