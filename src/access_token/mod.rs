@@ -22,6 +22,7 @@ mod memory;
 mod near;
 mod operators;
 mod query;
+mod redis;
 mod renewal;
 pub mod routes;
 mod source;
@@ -37,6 +38,7 @@ pub use error::TokenError;
 pub use failure::Failure;
 pub use memory::MemoryCache;
 pub use operators::TokenInfo;
+pub use redis::RedisCache;
 
 use std::sync::Arc;
 use std::time::Duration;
