@@ -17,7 +17,7 @@ mod ledger;
 mod life;
 mod memory;
 mod operators;
-mod query;
+pub mod query;
 mod refusal;
 mod renewal;
 pub mod routes;
