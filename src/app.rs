@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::extract::FromRef;
 use tracing::{info, warn};
 
@@ -14,17 +15,19 @@ use crate::dispatcher::{self, Dispatcher, DispatcherSettings, Format, Forwarder,
 use crate::domain::{Clock, Invalid};
 use crate::egress;
 use crate::http::auth::Keyring;
-use crate::http::health::Health;
+use crate::http::health::{Checked, Health};
 use crate::lifecycle::{Readiness, Tasks};
 use crate::manager::Manager;
 use crate::manager::proof::{Listing, Policy, Proof};
 use crate::store::corps_file::{CorpsFile, CorpsFileError, DeclaredCorps, Reload};
 use crate::store::sealed::MasterKeys;
 use crate::store::sqlite::{KeySource, OpenError, SqliteStore};
-use crate::store::{Corps, Directory, Sharing, Store};
+use crate::store::{Corps, Directory, Sharing, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::wecom::{self, WecomClient, WecomSettings};
 
+/// Until a store that is away at the start is asked again.
+const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// How often `CORPS_FILE` is looked at.
 const CORPS_FILE_EVERY: Duration = Duration::from_secs(5);
 
@@ -84,6 +87,9 @@ pub struct Runtime {
 pub enum BuildError {
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The store answers, and cannot be used.
+    #[error(transparent)]
+    Unusable(StoreError),
     #[error(transparent)]
     CorpsFile(#[from] CorpsFileError),
     #[error("MASTER_KEY {0}")]
@@ -94,15 +100,51 @@ pub enum BuildError {
     Http(#[from] reqwest::Error),
 }
 
-/// A gateway, ready to be served.
+/// A gateway: it can be served at once, and is ready when it has been started.
 #[derive(Debug)]
 pub struct App {
     pub state: AppState,
     pub doors: Doors,
+    pub starting: Starting,
+}
+
+/// What is left to do until the gateway is ready. It can be served meanwhile: verifications of corps
+/// in `CORPS_FILE` are answered.
+#[derive(Debug)]
+#[must_use]
+pub struct Starting {
+    store: Arc<dyn Store>,
+    tokens: AccessTokens,
+    dispatcher: Dispatcher,
+    tasks: Tasks,
+    readiness: Readiness,
+}
+
+impl Starting {
+    /// Waits for a store that is away, then starts the background work.
+    pub async fn finish(self) -> Result<(), BuildError> {
+        let mut told = false;
+        while let Err(error) = self.store.prepare().await {
+            let StoreError::Unavailable(reason) = error else { return Err(BuildError::Unusable(error)) };
+            if !told {
+                warn!(store = self.store.name(), reason, "waiting for the store");
+                told = true;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(STORE_PAUSE) => {}
+                () = self.tasks.stopping() => return Ok(()),
+            }
+        }
+        self.tasks.spawn(self.tokens.run_renewals());
+        self.dispatcher.start();
+        self.readiness.ready();
+        info!(store = self.store.name(), "ready");
+        Ok(())
+    }
 }
 
 impl App {
-    /// Opens the store and starts the background work. Blocks while the store is opened.
+    /// Builds everything. Blocks while the embedded store is opened; calls nobody.
     pub async fn build(config: &Config, runtime: Runtime) -> Result<Self, BuildError> {
         describe_metrics();
         let Runtime { clock, tasks, readiness, metrics } = runtime;
@@ -117,21 +159,20 @@ impl App {
             None => store.clone(),
         };
         let directory = Arc::new(Directory::new(corps.clone(), store.clone(), Sharing::Exclusive));
-        let health = Health::new(readiness.clone(), store.clone());
+        let health = Health::new(readiness.clone(), [("store", Arc::new(StorePart(store.clone())) as _)]);
         if let Some(file) = corps_file {
             tasks.spawn(watch_corps_file(file, directory.clone(), health.clone(), clock.clone(), tasks.clone()));
         }
 
         let wecom = wecom_client(config)?;
         let tokens = access_tokens(config, &corps, &store, &wecom, &clock, &tasks);
-        tasks.spawn(tokens.clone().run_renewals());
         let dispatcher = dispatcher(config, &store, &directory, &clock, &tasks)?;
-        dispatcher.start();
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
         let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());
         let callbacks = Callbacks::new(directory.clone(), dispatcher.clone(), clock.clone());
-        readiness.ready();
+        let starting =
+            Starting { store: store.clone(), tokens: tokens.clone(), dispatcher: dispatcher.clone(), tasks, readiness };
 
         let parts = Parts {
             callbacks: Arc::new(callbacks),
@@ -146,7 +187,7 @@ impl App {
             health,
             metrics,
         };
-        Ok(Self { state: AppState(Arc::new(parts)), doors })
+        Ok(Self { state: AppState(Arc::new(parts)), doors, starting })
     }
 }
 
@@ -158,10 +199,11 @@ fn open_store(config: &Config, clock: &Clock) -> Result<Arc<SqliteStore>, BuildE
     Ok(Arc::new(SqliteStore::open(&config.data_dir, keys, clock.now())?))
 }
 
-/// An operator who gave no token finds a generated one in `DATA_DIR`.
+/// An operator who gave no token finds a generated one in `DATA_DIR`; of many replicas each would
+/// make its own, so there it is given or there is no admin API.
 fn doors(config: &Config) -> Result<Doors, BuildError> {
     let mut admin_tokens = config.admin_tokens.clone();
-    if admin_tokens.is_empty() {
+    if admin_tokens.is_empty() && config.mongo_uri.is_none() {
         admin_tokens.push(config::create_admin_token(&config.data_dir).map_err(BuildError::AdminToken)?);
     }
     Ok(Doors { puppets: Keyring::new(config.puppet_passwords.clone()), admins: Keyring::new(admin_tokens) })
@@ -247,6 +289,17 @@ async fn watch_corps_file(file: Arc<CorpsFile>, directory: Arc<Directory>, healt
                 health.note("corps-file", Some(error.to_string()));
             }
         }
+    }
+}
+
+/// The store as `/readyz` asks it.
+#[derive(Debug)]
+struct StorePart(Arc<dyn Store>);
+
+#[async_trait]
+impl Checked for StorePart {
+    async fn check(&self) -> Result<(), String> {
+        self.0.check().await.map_err(|error| error.to_string())
     }
 }
 

@@ -21,7 +21,7 @@ mod life;
 mod memory;
 mod near;
 mod operators;
-mod query;
+pub mod query;
 mod redis;
 mod renewal;
 pub mod routes;

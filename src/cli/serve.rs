@@ -12,6 +12,7 @@ use crate::domain::Clock;
 use crate::lifecycle::{Readiness, StopSignals, Tasks};
 use crate::router::{self, Audience};
 use crate::server::{self, Drained, Lifecycle, Listener};
+use crate::store::StoreError;
 use crate::store::sqlite::OpenError;
 use crate::telemetry::{self, Metrics};
 
@@ -48,8 +49,16 @@ async fn serve(config: Config, warnings: Vec<Warning>) -> anyhow::Result<Exit> {
         let _ = stopped.await;
     });
     let mut serving = std::pin::pin!(serving);
+    // To its end in any case: nobody is ready without it.
+    let starting = async {
+        app.starting.finish().await.map_err(build_error)?;
+        std::future::pending::<anyhow::Result<std::convert::Infallible>>().await
+    };
     let signal = tokio::select! {
+        // With the embedded store, the gateway is ready before it answers anybody.
+        biased;
         signal = signals.next() => signal,
+        failed = starting => match failed? {},
         drained = &mut serving => return Ok(ended(drained)),
     };
     info!(signal, "stopping; a second signal stops at once");
@@ -75,15 +84,18 @@ fn ended(drained: Drained) -> Exit {
 async fn build(config: &Config, life: &Lifecycle, metrics: Metrics) -> anyhow::Result<App> {
     let runtime =
         Runtime { clock: Clock::default(), tasks: life.tasks.clone(), readiness: life.readiness.clone(), metrics };
-    App::build(config, runtime).await.map_err(|error| match error {
+    App::build(config, runtime).await.map_err(build_error)
+}
+
+fn build_error(error: BuildError) -> anyhow::Error {
+    match error {
         BuildError::CorpsFile(error) => corps_file_faults(&error).into(),
         // The store needs a key that MASTER_KEY does not give.
-        BuildError::Store(error @ OpenError::KeyMissing { .. }) => {
-            let example = "NEW,OLD";
-            Faults::one("MASTER_KEY", error.to_string(), example).into()
+        BuildError::Store(OpenError::KeyMissing { .. }) | BuildError::Unusable(StoreError::KeyMissing { .. }) => {
+            Faults::one("MASTER_KEY", error.to_string(), "NEW,OLD").into()
         }
         error => error.into(),
-    })
+    }
 }
 
 struct Listeners {

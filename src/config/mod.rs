@@ -131,7 +131,7 @@ settings! {
         Secret redis_url: Option<Secret> = "REDIS_URL", Unset "in-process, kept in the store", parse::redis_url,
             "redis://:password@redis:6379";
         /// The embedded store and generated secrets; created with mode 0700, used by one process. Not used
-        /// with MONGO_URI.
+        /// with `MONGO_URI`.
         Plain data_dir: PathBuf = "DATA_DIR", Value "./data", parse::path, "/var/lib/wxkf-gateway";
         /// Seals secrets in the store: 32 bytes in base64; several, comma-separated: the first seals, all
         /// open, `plain` stands for readable.

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
 use super::lane::Work;
+use super::presence::STORE_PAUSE;
 use super::runner::Turn;
 use super::{Inner, Receipt};
 use crate::domain::{Account, KfEvent, Puppet, Trust};
@@ -85,7 +86,11 @@ impl Inner {
         };
         let Err(error) = stored else {
             self.lanes.with(account, |lane| lane.stored(&work.event));
-            return self.make_up_for_a_missed_wake(account, turn);
+            self.make_up_for_a_missed_wake(account, turn);
+            if reason == Reason::NoBot && self.is_shared() {
+                self.tasks.spawn(self.clone().look_for_a_bot_again(account.clone()));
+            }
+            return;
         };
         warn!(corp.id = %account.corp, kf.id = %account.kf, event.id = %work.event.id, error, "cannot store an event");
         self.rescue(account, work, &reason).await;
@@ -96,6 +101,21 @@ impl Inner {
     fn make_up_for_a_missed_wake(self: &Arc<Self>, account: &Account, turn: Turn) {
         if self.lanes.with(account, |lane| lane.wakes) != turn.wakes {
             self.tasks.spawn(self.clone().wake_surely(account.clone()));
+        }
+    }
+
+    /// Another replica may have registered a bot after it was looked for and before the event was
+    /// stored; what it woke were the rows of that moment.
+    async fn look_for_a_bot_again(self: Arc<Self>, account: Account) {
+        let puppet = loop {
+            match self.directory.puppet_now(&account.kf).await {
+                Ok(puppet) => break puppet,
+                Err(_) if self.pause(STORE_PAUSE).await => {}
+                Err(_) => return,
+            }
+        };
+        if puppet.is_some_and(|puppet| puppet.online && puppet.corp_id == account.corp) {
+            self.wake_surely(account).await;
         }
     }
 

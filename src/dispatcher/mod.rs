@@ -11,6 +11,7 @@ mod meters;
 mod presence;
 mod retry;
 mod runner;
+mod settling;
 mod worker;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{Account, Clock, EventId, KfEvent, Puppet};
 use crate::lifecycle::Tasks;
-use crate::store::{self, Directory, Events};
+use crate::store::{self, Directory, Events, Sharing};
 
 use lane::Lane;
 use meters::Meters;
@@ -87,6 +88,7 @@ struct Inner {
     next_turn: AtomicI64,
     probers: AtomicU64,
     permits: Arc<Semaphore>,
+    deliveries: settling::Deliveries,
     /// Held while an event is counted and stored that nobody vouches for and no bot takes.
     unvouched: Mutex<()>,
 }
@@ -113,6 +115,7 @@ impl Dispatcher {
             next_turn: AtomicI64::new(i64::MAX),
             probers: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(HELD_AT_ONCE)),
+            deliveries: settling::Deliveries::default(),
             unvouched: Mutex::new(()),
         };
         Self { inner: Arc::new(inner) }
@@ -123,6 +126,9 @@ impl Dispatcher {
         let inner = &self.inner;
         inner.tasks.spawn(inner.clone().work_on_held_events());
         inner.tasks.spawn(inner.clone().probe_known_absentees());
+        if inner.is_shared() {
+            inner.tasks.spawn(inner.clone().settle_elsewhere());
+        }
     }
 
     /// Brings the event to its bot, or stores it. Answers by the deadline; goes on after it, and when
@@ -175,6 +181,11 @@ impl Dispatcher {
 }
 
 impl Inner {
+    /// Whether other replicas work on the same events.
+    fn is_shared(&self) -> bool {
+        self.directory.sharing() == Sharing::Replicas
+    }
+
     /// Until when nothing may be sent to the bot, if it registered just now.
     fn grace_end(&self, puppet: &Puppet) -> Option<Timestamp> {
         let end = puppet.registered_at? + self.settings.registration_grace;

@@ -18,8 +18,21 @@ const SOON_LASTS: Duration = Duration::from_secs(60);
 const PROBE_LATER: Duration = Duration::from_secs(15);
 /// From the first answered probe to the first poke: what a bot needs from listening to being ready.
 const SETTLE: Duration = Duration::from_secs(10);
+/// How often bots are looked for that another replica found away: should it die, somebody must
+/// notice that they are back.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// Until the store is asked again.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a prober watches.
+#[derive(Debug)]
+struct Watch {
+    bot: Arc<Puppet>,
+    /// The prober's own: a newer one takes over from an older one.
+    number: u64,
+    /// Whether the store knows that the bot is away, so that its being back would show there.
+    noted: bool,
+}
 
 impl Inner {
     /// Sees to it that one task probes the bot until it is back.
@@ -31,12 +44,22 @@ impl Inner {
         }
     }
 
-    /// At the start: bots that were away when the gateway stopped.
+    /// Bots that were away when the gateway stopped, or that another replica found away.
     pub(super) async fn probe_known_absentees(self: Arc<Self>) {
-        match self.directory.away_puppets().await {
-            Ok(puppets) => puppets.into_iter().for_each(|puppet| self.probe(Arc::new(puppet))),
-            // An event for such a bot starts its probing too.
-            Err(error) => warn!(error = %error, "cannot read which bots are away"),
+        loop {
+            let pause = match self.directory.away_puppets().await {
+                Ok(puppets) => {
+                    puppets.into_iter().for_each(|puppet| self.probe(Arc::new(puppet)));
+                    LOOK_EVERY
+                }
+                Err(error) => {
+                    warn!(error = %error, "cannot read which bots are away");
+                    STORE_PAUSE
+                }
+            };
+            if (pause == LOOK_EVERY && !self.is_shared()) || !self.pause(pause).await {
+                return;
+            }
         }
     }
 
@@ -44,39 +67,45 @@ impl Inner {
         // Away since before: it may be back by now.
         let (since, mut pause) = match bot.away_since {
             Some(since) => (since, Duration::ZERO),
-            None => (self.note_away(&bot).await, PROBE_SOON),
+            None => (self.clock.now(), PROBE_SOON),
         };
+        let noted = bot.away_since.is_some() || self.note_away(&bot, since).await;
+        let watch = Watch { bot, number, noted };
         loop {
-            if !self.pause(pause).await || !self.still_away(&bot, number).await {
+            if !self.pause(pause).await || !self.still_away(&watch).await {
                 return;
             }
-            if !self.forwarder.probe(&bot).await {
+            if !self.forwarder.probe(&watch.bot).await {
                 let absent = Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default();
                 pause = if absent < SOON_LASTS { PROBE_SOON } else { PROBE_LATER };
                 continue;
             }
-            debug!(kf.id = %bot.kf_id, "the bot answers a probe");
-            if !self.pause(SETTLE).await || !self.still_away(&bot, number).await {
+            debug!(kf.id = %watch.bot.kf_id, "the bot answers a probe");
+            if !self.pause(SETTLE).await || !self.still_away(&watch).await {
                 return;
             }
-            return self.back(&bot, number).await;
+            return self.back(&watch).await;
         }
     }
 
-    async fn note_away(&self, bot: &Puppet) -> Timestamp {
-        let now = self.clock.now();
-        if let Err(error) = self.directory.set_away(bot, Some(now)).await {
-            warn!(kf.id = %bot.kf_id, error = %error, "cannot note that the bot is away");
+    /// Whether the store knows it now.
+    async fn note_away(&self, bot: &Puppet, since: Timestamp) -> bool {
+        match self.directory.set_away(bot, Some(since)).await {
+            Ok(noted) => noted,
+            Err(error) => {
+                warn!(kf.id = %bot.kf_id, error = %error, "cannot note that the bot is away");
+                false
+            }
         }
-        now
     }
 
     /// Until the store knows it, because the rows of the account are put off for as long as the bot is
     /// away.
-    async fn back(self: &Arc<Self>, bot: &Puppet, number: u64) {
+    async fn back(self: &Arc<Self>, watch: &Watch) {
+        let bot = &watch.bot;
         while let Err(error) = self.directory.set_away(bot, None).await {
             warn!(kf.id = %bot.kf_id, error = %error, "cannot note that the bot is back");
-            if !self.pause(STORE_PAUSE).await || !self.still_away(bot, number).await {
+            if !self.pause(STORE_PAUSE).await || !self.still_away(watch).await {
                 return;
             }
         }
@@ -97,22 +126,27 @@ impl Inner {
     }
 
     /// False when the gateway stops.
-    async fn pause(&self, pause: Duration) -> bool {
+    pub(super) async fn pause(&self, pause: Duration) -> bool {
         tokio::select! {
             () = tokio::time::sleep(pause) => true,
             () = self.tasks.stopping() => false,
         }
     }
 
-    /// Whether it is still this registration that is away. A newer one ends the probing, and wakes what
-    /// was put off because of it.
-    async fn still_away(self: &Arc<Self>, bot: &Puppet, number: u64) -> bool {
-        let account = bot.account();
-        let mine = |prober: &Option<u64>| *prober == Some(number);
+    /// Whether it is still this registration that is away. A newer one, or another replica that found
+    /// the bot back, ends the probing, and wakes what was put off because of it.
+    async fn still_away(self: &Arc<Self>, watch: &Watch) -> bool {
+        let account = watch.bot.account();
+        let mine = |prober: &Option<u64>| *prober == Some(watch.number);
         if self.lanes.peek(&account, |lane| mine(&lane.prober)) != Some(true) {
             return false;
         }
-        if self.is_registered_still(bot).await {
+        let changed = match self.directory.bot(&account).await {
+            Ok(Some(now)) => now.registered_at != watch.bot.registered_at || (watch.noted && now.away_since.is_none()),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        if !changed {
             return true;
         }
         let ended = self.lanes.with(&account, |lane| {

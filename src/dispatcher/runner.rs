@@ -210,6 +210,8 @@ impl Inner {
                 Ok(Err(error)) => warn!(event.id = %sent.id, error = %error, "cannot delete a delivered event"),
                 Err(_) => warn!(event.id = %sent.id, "the store takes too long to delete a delivered event"),
             }
+        } else if self.is_shared() {
+            self.deliveries.note(sent);
         }
         // What was stored in the meantime and is newer than what was sent goes at once.
         for newer in stored.into_iter().filter(|stored| !sent.settles(stored)) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tracing::{info, warn};
 
 use super::lane::{Held, Lane, Row, Work};
@@ -14,6 +14,9 @@ use crate::store::{HeldEvent, Result};
 /// Expired events are kept for the operator for so long.
 const KEEP_EXPIRED: SignedDuration = SignedDuration::from_hours(7 * 24);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Other replicas may die with events that this one has not seen: the time until somebody takes them
+/// over is this and their lease.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Between two looks, however much is due.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 /// After a failure of the store.
@@ -43,7 +46,8 @@ impl Inner {
 
     /// Claims and hands over everything that is due; says when the next is.
     async fn turn(self: &Arc<Self>, known: &mut bool) -> Result<Duration> {
-        if !*known {
+        // Of a shared store this replica can never know which accounts have rows.
+        if !*known && !self.is_shared() {
             for account in self.events.waiting_accounts().await? {
                 self.lanes.with(&account, |lane| lane.held = lane.held.take().or(Some(Held::Some)));
             }
@@ -53,9 +57,12 @@ impl Inner {
             let free = self.free_places().await;
             let due = self.events.claim_due(self.clock.now(), &self.lease(), free).await?;
             let last = due.len() < free;
+            // One that cannot be given up keeps no other from its bot.
+            let mut outcome = Ok(());
             for held in due {
-                self.take(held).await?;
+                outcome = outcome.and(self.take(held).await);
             }
+            outcome?;
             if last {
                 break;
             }
@@ -63,8 +70,8 @@ impl Inner {
         // Whatever is stored from here on wakes the worker, until it is known when it looks again.
         self.next_turn.store(i64::MAX, Ordering::Release);
         let now = self.clock.now();
-        let next =
-            self.events.next_due().await?.unwrap_or(Timestamp::MAX).max(now + SHORTEST_PAUSE).min(now + SWEEP_EVERY);
+        let latest = now + if self.is_shared() { LOOK_EVERY } else { SWEEP_EVERY };
+        let next = self.events.next_due().await?.unwrap_or(latest).clamp(now + SHORTEST_PAUSE, latest);
         self.next_turn.store(next.as_millisecond(), Ordering::Release);
         Ok(Duration::try_from(next.duration_since(now)).unwrap_or_default())
     }

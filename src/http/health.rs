@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -14,10 +15,9 @@ use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
 use crate::lifecycle::{Phase, Readiness};
-use crate::store::Store;
 use crate::telemetry::Metrics;
 
-/// The store is asked at most this often, however many ask us.
+/// A part is asked at most this often, however many ask us.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
 
@@ -26,14 +26,22 @@ const CHECK_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Health {
     readiness: Readiness,
-    store: Arc<dyn Store>,
+    parts: Arc<[(&'static str, Arc<dyn Checked>)]>,
     checked: Arc<tokio::sync::Mutex<Option<Instant>>>,
     faults: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
+/// A part that can be asked whether it works.
+#[async_trait]
+pub trait Checked: std::fmt::Debug + Send + Sync {
+    /// The fault in words for operators, without secrets.
+    async fn check(&self) -> Result<(), String>;
+}
+
 impl Health {
-    pub fn new(readiness: Readiness, store: Arc<dyn Store>) -> Self {
-        Self { readiness, store, checked: Arc::default(), faults: Arc::default() }
+    /// With the parts to ask, by their names in the answer.
+    pub fn new(readiness: Readiness, parts: impl IntoIterator<Item = (&'static str, Arc<dyn Checked>)>) -> Self {
+        Self { readiness, parts: parts.into_iter().collect(), checked: Arc::default(), faults: Arc::default() }
     }
 
     /// Notes that a part fails, and why; `None`: it works (again).
@@ -50,12 +58,14 @@ impl Health {
         if checked.is_some_and(|at| at.elapsed() < CHECK_EVERY) {
             return;
         }
-        let fault = match timeout(CHECK_LIMIT, self.store.check()).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("the store takes too long".to_owned()),
+        let ask = async |part: &dyn Checked| match timeout(CHECK_LIMIT, part.check()).await {
+            Ok(answer) => answer.err(),
+            Err(_) => Some("it takes too long".to_owned()),
         };
-        self.note("store", fault);
+        let asked = self.parts.iter().map(async |(name, part)| (*name, ask(&**part).await));
+        for (name, fault) in futures::future::join_all(asked).await {
+            self.note(name, fault);
+        }
         *checked = Some(Instant::now());
     }
 }

@@ -69,7 +69,7 @@ impl Manager {
             let mend = "give an endpoint the gateway may call, or change DISPATCH_DENY_NETWORKS";
             return Err(Refusal::Invalid(format!("endpoint leads to {address}, which is forbidden: {mend}")));
         }
-        let known = self.directory.puppet(&registration.kf_id).await?;
+        let known = self.directory.puppet_now(&registration.kf_id).await?;
         let puppet = registration.into_puppet(self.clock.now());
         self.proof.check(&puppet, known.as_deref()).await?;
         self.directory.put_puppet(&puppet).await?;
@@ -81,7 +81,7 @@ impl Manager {
     /// Takes the bot offline; its events are held from now on. An unknown account is fine, because
     /// the wish is fulfilled.
     pub async fn deregister(&self, kf: &OpenKfId, corp: &CorpId) -> Result<(), Refusal> {
-        let Some(puppet) = self.directory.puppet(kf).await? else { return Ok(()) };
+        let Some(puppet) = self.directory.puppet_now(kf).await? else { return Ok(()) };
         if puppet.corp_id != *corp {
             return Err(Refusal::NotProven("corpId is not the one this kfId registered under".to_owned()));
         }

@@ -2,7 +2,8 @@
 //! serves an account. Bounded, written through, and looked up before anything unknown is answered.
 //!
 //! Entries of a store that only this process writes never grow old; those of a shared store are read
-//! again after [`SHARED_FRESHNESS`], and serve on while the store is away.
+//! again after [`SHARED_FRESHNESS`]. While the store is away, hangs, or holds a value that cannot be
+//! opened, what was last read serves on.
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
@@ -11,12 +12,18 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use moka::sync::Cache;
 use parking_lot::Mutex;
+use tokio::time::timeout;
+use tracing::{info, warn};
 
-use super::{Corps, Result, Store};
+use super::{Breaker, Corps, Result, Store, StoreError, Turn};
 use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet};
 
 /// How long another replica's change may go unseen.
 pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
+/// How long a shared store may take before what was last read serves instead.
+const READ_LIMIT: Duration = Duration::from_millis(400);
+/// After a failed read, a shared store is asked again so often: by one caller, while the others do without.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Entries kept of each kind; some 300 bytes each.
 const CAPACITY: u64 = 200_000;
 const SHARDS: usize = 256;
@@ -108,30 +115,78 @@ where
     async fn get(
         &self,
         key: &K,
-        sharing: Sharing,
+        source: &Source,
         read: impl AsyncFnOnce() -> Result<Option<T>>,
     ) -> Result<Option<Arc<T>>> {
-        if let Some(near) = self.fresh(key, sharing) {
+        if let Some(near) = self.fresh(key, source.sharing) {
             return Ok(near.value);
         }
         let shard = self.shard(key);
         let _one_reads = shard.reading.lock().await;
-        if let Some(near) = self.fresh(key, sharing) {
+        if let Some(near) = self.fresh(key, source.sharing) {
             return Ok(near.value);
         }
+        let last_read = |error| self.entries.get(key).map(|near| near.value).ok_or(error);
+        self.read(key, shard, source, read).await.or_else(last_read)
+    }
+
+    /// Asks the store, and remembers what it says.
+    async fn read(
+        &self,
+        key: &K,
+        shard: &Shard,
+        source: &Source,
+        read: impl AsyncFnOnce() -> Result<Option<T>>,
+    ) -> Result<Option<Arc<T>>> {
         let changes = *shard.changes.lock();
-        let value = match read().await {
-            Ok(value) => value.map(Arc::new),
-            Err(error) => return self.entries.get(key).map(|near| near.value).ok_or(error),
-        };
+        let value = source.ask(read).await?.map(Arc::new);
         // Another replica may register what is unknown now, so only an exclusive store remembers that.
-        if value.is_some() || sharing == Sharing::Exclusive {
+        if value.is_some() || source.sharing == Sharing::Exclusive {
             let now = shard.changes.lock();
             if *now == changes {
                 self.entries.insert(key.clone(), Near { value: value.clone(), read_at: Instant::now() });
             }
+        } else {
+            self.entries.invalidate(key);
         }
         Ok(value)
+    }
+}
+
+/// How the store is asked.
+#[derive(Debug)]
+struct Source {
+    sharing: Sharing,
+    breaker: Breaker,
+    /// Why a value could not be opened lately: a key is missing here.
+    locked: Mutex<Option<StoreError>>,
+}
+
+impl Source {
+    async fn ask<T>(&self, read: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
+        // The embedded store does not go away, and slow reads under load are no reason to refuse others.
+        if self.sharing == Sharing::Exclusive {
+            return read().await;
+        }
+        if !self.breaker.admits() {
+            return Err(StoreError::Unavailable("it failed just now".to_owned()));
+        }
+        let late = |_| StoreError::Unavailable("it takes too long".to_owned());
+        let result = timeout(READ_LIMIT, read()).await.map_err(late).and_then(|result| result);
+        match &result {
+            Err(StoreError::Unavailable(error)) => {
+                if self.breaker.failed() == Turn::Changed {
+                    warn!(error, "the store is away; what was last read serves on");
+                }
+                return result;
+            }
+            Err(error @ StoreError::KeyMissing { .. }) => *self.locked.lock() = Some(error.clone()),
+            Err(_) | Ok(_) => {}
+        }
+        if self.breaker.succeeded() == Turn::Changed {
+            info!("the store answers again");
+        }
+        result
     }
 }
 
@@ -140,7 +195,7 @@ where
 pub struct Directory {
     corps: Arc<dyn Corps>,
     store: Arc<dyn Store>,
-    sharing: Sharing,
+    source: Source,
     keys: NearCache<CorpId, CorpKeys>,
     puppets: NearCache<OpenKfId, Puppet>,
 }
@@ -148,7 +203,17 @@ pub struct Directory {
 impl Directory {
     /// `corps` are the declared ones, wherever they are declared.
     pub fn new(corps: Arc<dyn Corps>, store: Arc<dyn Store>, sharing: Sharing) -> Self {
-        Self { corps, store, sharing, keys: NearCache::new(), puppets: NearCache::new() }
+        let source = Source { sharing, breaker: Breaker::new(ASK_AGAIN), locked: Mutex::default() };
+        Self { corps, store, source, keys: NearCache::new(), puppets: NearCache::new() }
+    }
+
+    pub fn sharing(&self) -> Sharing {
+        self.source.sharing
+    }
+
+    /// Why a value could not be opened since this was asked last.
+    pub fn take_locked(&self) -> Option<StoreError> {
+        self.source.locked.lock().take()
     }
 
     /// The keys of the corp: its declared credentials, or without any the pairs of its registrations.
@@ -166,12 +231,18 @@ impl Directory {
             let credentials = pairs.into_iter().map(|(token, aes_key)| CallbackCredential::new(token, aes_key));
             Ok(Some(CorpKeys { credentials: credentials.collect() }))
         };
-        self.keys.get(corp, self.sharing, read).await
+        self.keys.get(corp, &self.source, read).await
     }
 
     /// The registration of the account's kf id, online or not, under whatever corp.
     pub async fn puppet(&self, kf: &OpenKfId) -> Result<Option<Arc<Puppet>>> {
-        self.puppets.get(kf, self.sharing, async || self.store.puppet(kf).await).await
+        self.puppets.get(kf, &self.source, async || self.store.puppet(kf).await).await
+    }
+
+    /// The same as the store has it now, whatever was read before.
+    pub async fn puppet_now(&self, kf: &OpenKfId) -> Result<Option<Arc<Puppet>>> {
+        let shard = self.puppets.shard(kf);
+        self.puppets.read(kf, shard, &self.source, async || self.store.puppet(kf).await).await
     }
 
     /// The bot that serves the account: registered under its corp, and online.

@@ -9,6 +9,7 @@
 //! update is worth; the worst case is one poke too many.
 
 mod breaker;
+pub mod copy;
 pub mod corps_file;
 pub mod declaration;
 mod directory;

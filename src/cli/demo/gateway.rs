@@ -54,6 +54,7 @@ pub(super) async fn start(plan: GatewayPlan) -> anyhow::Result<Gateway> {
         Runtime { clock: Clock::default(), tasks: life.tasks.clone(), readiness: life.readiness.clone(), metrics };
     let app = App::build(&config, runtime).await?;
     let router = router::router(Audience::Everybody, &app);
+    app.starting.finish().await?;
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     // Apart from the gateway's own tasks, whose end it waits for.
