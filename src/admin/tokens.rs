@@ -68,7 +68,7 @@ pub struct TokenList {
     security(("adminToken" = [])),
 )]
 pub async fn list(State(tokens): State<AccessTokens>) -> Json<TokenList> {
-    Json(TokenList { items: tokens.list().into_iter().map(TokenView::from).collect() })
+    Json(TokenList { items: tokens.list().await.into_iter().map(TokenView::from).collect() })
 }
 
 /// Renew an access token
@@ -86,7 +86,7 @@ pub async fn list(State(tokens): State<AccessTokens>) -> Json<TokenList> {
     security(("adminToken" = [])),
 )]
 pub async fn renew(State(tokens): State<AccessTokens>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    let found = tokens.list().into_iter().find(|token| token.id.as_str() == id);
+    let found = tokens.list().await.into_iter().find(|token| token.id.as_str() == id);
     let token = found.ok_or_else(|| Problem::not_found("no cached token has this id"))?;
     match tokens.renew_by_operator(&token.app).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),

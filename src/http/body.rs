@@ -74,16 +74,28 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             Err(BodyFault::TooLarge) => return Ok(Self(Err(format!("the body is larger than {FIELDS_LIMIT} bytes")))),
             Err(BodyFault::BrokeOff) => return Ok(Self(Err("the body broke off".to_owned()))),
         };
-        // Many a tool says "form" and sends JSON (`curl -d` does); a form never begins with a brace.
-        if form && !bytes.trim_ascii_start().starts_with(b"{") {
-            let pairs = form_urlencoded::parse(&bytes);
-            return Ok(Self(Ok(pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect())));
-        }
-        Ok(Self(match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(fields)) => Ok(fields),
-            Ok(_) => Err("the body must be a JSON object".to_owned()),
-            Err(error) => Err(format!("the body is not JSON (line {}, column {})", error.line(), error.column())),
-        }))
+        Ok(Self(parse_fields(&bytes, if form { Encoding::Form } else { Encoding::Json })))
+    }
+}
+
+/// What the content type says a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Json,
+    Form,
+}
+
+/// The fields of a body, or what is wrong with it.
+pub fn parse_fields(body: &[u8], encoding: Encoding) -> Result<Map<String, Value>, String> {
+    // Many a tool says "form" and sends JSON (`curl -d` does); a form never begins with a brace.
+    if encoding == Encoding::Form && !body.trim_ascii_start().starts_with(b"{") {
+        let pairs = form_urlencoded::parse(body);
+        return Ok(pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err("the body must be a JSON object".to_owned()),
+        Err(error) => Err(format!("the body is not JSON (line {}, column {})", error.line(), error.column())),
     }
 }
 

@@ -9,6 +9,7 @@
 //! update is worth; the worst case is one poke too many.
 
 mod breaker;
+pub mod copy;
 pub mod corps_file;
 pub mod declaration;
 mod directory;
@@ -17,7 +18,7 @@ pub mod mongodb;
 pub mod sealed;
 pub mod sqlite;
 
-pub use breaker::Breaker;
+pub use breaker::{Breaker, Turn};
 pub use directory::{CorpKeys, Directory, SHARED_FRESHNESS, Sharing};
 pub use error::{Result, StoreError};
 

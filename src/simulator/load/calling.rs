@@ -5,7 +5,7 @@
 //! moment some accounts must be at their last.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,7 +40,9 @@ struct Target {
 /// One run's calls.
 struct Calls {
     shared: Arc<Shared>,
-    target: Target,
+    /// The gateway's replicas.
+    targets: Vec<Target>,
+    sendings: AtomicUsize,
     began: Instant,
     next: AtomicU64,
 }
@@ -52,10 +54,12 @@ pub(super) async fn run(shared: &Arc<Shared>) -> Duration {
         Pace::Rate(_) => (options.connections, PREPARED.min(options.connections)),
         Pace::Callers(callers) => (callers, callers),
     };
-    let target = Target::of(&options.gateway, most);
-    target.lines.prepare(prepared).await;
-    let began = Instant::now();
-    let calls = Arc::new(Calls { shared: Arc::clone(shared), target, began, next: AtomicU64::new(0) });
+    let targets: Vec<Target> = options.gateways.iter().map(|gateway| Target::of(gateway, most)).collect();
+    for target in &targets {
+        target.lines.prepare(prepared / targets.len()).await;
+    }
+    let (began, sendings, next) = (Instant::now(), AtomicUsize::new(0), AtomicU64::new(0));
+    let calls = Arc::new(Calls { shared: Arc::clone(shared), targets, sendings, began, next });
     match options.pace {
         Pace::Rate(rate) => open_loop(&calls, rate).await,
         Pace::Callers(callers) => closed_loop(&calls, callers).await,
@@ -126,10 +130,11 @@ impl Calls {
                 tokio::time::sleep(REPEAT_AFTER).await;
                 tally.repeats.add_one();
             }
+            let sent = Instant::now();
             let failed = match self.send(corp, &event).await {
                 Ok(StatusCode::OK) => {
                     tally.acknowledged.add_one();
-                    self.shared.latencies.record(due.elapsed());
+                    self.shared.latencies.record(due.elapsed(), sent.elapsed());
                     return member.ledger.lock().acknowledged(flight);
                 }
                 Ok(_) => &tally.refused,
@@ -143,19 +148,17 @@ impl Calls {
         member.ledger.lock().given_up(&flight);
     }
 
-    /// Seals the event afresh, as WeCom is taken to do for a repeat.
+    /// To the next replica. One that takes no connection is passed over, as a load balancer does.
     async fn send(&self, corp: &Credential, event: &str) -> Result<StatusCode, NoAnswer> {
-        let callback = signed_callback(corp, event);
-        let Target { lines, host, path } = &self.target;
-        let request = Request::post(format!("{path}/callback/{}?{}", corp.receive_id, callback.query))
-            .header(http::header::HOST, host)
-            .header(http::header::CONTENT_TYPE, "text/xml")
-            .body(Full::new(Bytes::from(callback.body)));
-        match request {
-            Ok(request) => lines.post(request, ANSWER_LIMIT).await,
-            // The parts are our own; were they wrong, nothing could be sent.
-            Err(_) => Err(NoAnswer::Unreachable),
+        let first = self.sendings.fetch_add(1, Ordering::Relaxed);
+        let mut answer = Err(NoAnswer::Unreachable);
+        for target in self.targets.iter().cycle().skip(first % self.targets.len().max(1)).take(self.targets.len()) {
+            answer = target.send(corp, event).await;
+            if answer != Err(NoAnswer::Unreachable) {
+                break;
+            }
         }
+        answer
     }
 }
 
@@ -165,6 +168,21 @@ impl Target {
         let host = format!("{}:{port}", gateway.host_str().unwrap_or("localhost"));
         let path = gateway.path().trim_end_matches('/').to_owned();
         Self { lines: Lines::new(host.as_str(), most), host, path }
+    }
+
+    /// Seals the event afresh, as WeCom is taken to do for a repeat.
+    async fn send(&self, corp: &Credential, event: &str) -> Result<StatusCode, NoAnswer> {
+        let callback = signed_callback(corp, event);
+        let Self { lines, host, path } = self;
+        let request = Request::post(format!("{path}/callback/{}?{}", corp.receive_id, callback.query))
+            .header(http::header::HOST, host)
+            .header(http::header::CONTENT_TYPE, "text/xml")
+            .body(Full::new(Bytes::from(callback.body)));
+        match request {
+            Ok(request) => lines.post(request, ANSWER_LIMIT).await,
+            // The parts are our own; were they wrong, nothing could be sent.
+            Err(_) => Err(NoAnswer::Unreachable),
+        }
     }
 }
 

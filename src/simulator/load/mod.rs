@@ -258,7 +258,7 @@ mod tests {
     async fn what_acknowledges_and_forgets_is_found_out() {
         let (gateway, _port) = served(Router::new().route("/callback/{corp}", post(async || "success"))).await;
         let settle = Duration::from_millis(300);
-        let load = Load::new(LoadOptions { gateway, settle, ..options(2, 20) }).unwrap();
+        let load = Load::new(LoadOptions { gateways: vec![gateway], settle, ..options(2, 20) }).unwrap();
         let outcome = load.run().await.unwrap();
         assert_eq!((outcome.callbacks.offered, outcome.callbacks.acknowledged), (50, 50));
         let proof = outcome.proof;
@@ -276,7 +276,9 @@ mod tests {
         let listen = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let router = Router::new().route("/callback/{corp}", post(forward)).with_state(format!("http://{listen}/b/0"));
         let (gateway, _port) = served(router).await;
-        let load = Load::new(LoadOptions { gateway, listen, pace: Pace::Rate(1_000.0), ..options(1, 1) }).unwrap();
+        let load =
+            Load::new(LoadOptions { gateways: vec![gateway], listen, pace: Pace::Rate(1_000.0), ..options(1, 1) })
+                .unwrap();
         let outcome = load.run().await.unwrap();
         assert!(outcome.proof.holds, "{outcome:?}");
         assert_eq!((outcome.pokes.total, outcome.pokes.unreadable, outcome.proof.proven), (50, 0, 1));
@@ -287,7 +289,7 @@ mod tests {
         let refuse = async |Path(_): Path<String>| StatusCode::SERVICE_UNAVAILABLE;
         let (gateway, _port) = served(Router::new().route("/callback/{corp}", post(refuse))).await;
         let length = Length::Callbacks(3);
-        let load = Load::new(LoadOptions { gateway, length, repeats: 1, ..options(1, 3) }).unwrap();
+        let load = Load::new(LoadOptions { gateways: vec![gateway], length, repeats: 1, ..options(1, 3) }).unwrap();
         let outcome = load.run().await.unwrap();
         let callbacks = outcome.callbacks;
         assert_eq!((callbacks.not_acknowledged, callbacks.repeats, callbacks.refused), (3, 3, 6));
@@ -299,7 +301,7 @@ mod tests {
         let refuse = async || r#"{"code":403,"message":"prove it"}"#;
         let (gateway, _port) = served(Router::new().route("/puppetWxkfManager/register", post(refuse))).await;
         let registration = Registration::ByBots;
-        let load = Load::new(LoadOptions { gateway, registration, ..options(1, 3) }).unwrap();
+        let load = Load::new(LoadOptions { gateways: vec![gateway], registration, ..options(1, 3) }).unwrap();
         let error = load.run().await.unwrap_err();
         assert!(matches!(&error, LoadError::RegistrationRefused(why) if why == "prove it"), "{error}");
     }

@@ -36,8 +36,8 @@ pub enum Registration {
 /// How a run goes.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
-    /// The gateway, with a password as `http://bot:PASSWORD@host:port`.
-    pub gateway: Url,
+    /// The gateway's replicas, called in turns; with a password as `http://bot:PASSWORD@host:port`.
+    pub gateways: Vec<Url>,
     pub registration: Registration,
     pub corps: usize,
     pub accounts: usize,

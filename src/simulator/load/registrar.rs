@@ -1,9 +1,11 @@
 //! Registrations, as bots make them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use url::Url;
 
 use super::crowd::{self, Crowd};
 use super::{LoadError, LoadOptions};
@@ -26,16 +28,17 @@ pub(super) enum NotRegistered {
 #[derive(Debug)]
 pub(super) struct Registrar {
     http: reqwest::Client,
-    url: String,
+    urls: Vec<String>,
+    turn: AtomicUsize,
     at_once: Semaphore,
 }
 
 impl Registrar {
     pub fn new(options: &LoadOptions) -> Result<Self, LoadError> {
         let http = egress::dispatch_client(&DenyList::default(), ANSWER_LIMIT).map_err(LoadError::Client)?;
-        let gateway = options.gateway.as_str().trim_end_matches('/');
-        let url = format!("{gateway}/puppetWxkfManager/register");
-        Ok(Self { http, url, at_once: Semaphore::new(AT_ONCE) })
+        let url = |gateway: &Url| format!("{}/puppetWxkfManager/register", gateway.as_str().trim_end_matches('/'));
+        let urls = options.gateways.iter().map(url).collect();
+        Ok(Self { http, urls, turn: AtomicUsize::new(0), at_once: Semaphore::new(AT_ONCE) })
     }
 
     pub async fn register(&self, crowd: &Crowd, account: usize, endpoint: &str) -> Result<(), NotRegistered> {
@@ -52,7 +55,9 @@ impl Registrar {
         });
         // The URL may hold a password.
         let told = |error: reqwest::Error| NotRegistered::NoAnswer(error.without_url().to_string());
-        let answer = self.http.post(&self.url).json(&bot).send().await.map_err(told)?;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.urls.len().max(1);
+        let url = self.urls.get(turn).map_or("", String::as_str);
+        let answer = self.http.post(url).json(&bot).send().await.map_err(told)?;
         match answer.status() {
             http::StatusCode::OK => {}
             http::StatusCode::UNAUTHORIZED => return Err(NotRegistered::WrongPassword),

@@ -61,15 +61,22 @@ pub(super) struct Tally {
 pub(super) struct Latencies {
     shards: [Mutex<Histogram<u32>>; SHARDS],
     turn: AtomicUsize,
+    slowest_answer: AtomicU64,
 }
 
 impl Latencies {
     pub fn new() -> Result<Self, hdrhistogram::CreationError> {
         let empty = Histogram::new_with_bounds(1, micros(LONGEST), 3)?;
-        Ok(Self { shards: std::array::from_fn(|_| Mutex::new(empty.clone())), turn: AtomicUsize::new(0) })
+        Ok(Self {
+            shards: std::array::from_fn(|_| Mutex::new(empty.clone())),
+            turn: AtomicUsize::new(0),
+            slowest_answer: AtomicU64::new(0),
+        })
     }
 
-    pub fn record(&self, latency: Duration) {
+    /// The latency of a callback, and how long the sending took that was acknowledged.
+    pub fn record(&self, latency: Duration, answer: Duration) {
+        self.slowest_answer.fetch_max(micros(answer), Ordering::Relaxed);
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         self.shards[turn % SHARDS].lock().saturating_record(micros(latency));
     }
@@ -82,19 +89,29 @@ impl Latencies {
         }
         let ms = |micros: u64| Duration::from_micros(micros).as_secs_f64() * 1e3;
         let at = |quantile| ms(all.value_at_quantile(quantile));
-        Latency { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: ms(all.max()) }
+        Latency {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: ms(all.max()),
+            slowest_answer: ms(self.slowest_answer.load(Ordering::Relaxed)),
+        }
     }
 }
 
 /// From when a callback should have been sent to its acknowledgement, repeats included, in
 /// milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Latency {
     pub p50: f64,
     pub p90: f64,
     pub p99: f64,
     pub p999: f64,
     pub max: f64,
+    /// Of a single sending.
+    pub slowest_answer: f64,
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -108,7 +125,7 @@ mod tests {
     #[test]
     fn percentiles_are_those_of_all_shards() {
         let latencies = Latencies::new().unwrap();
-        (1..=1_000).for_each(|ms| latencies.record(Duration::from_millis(ms)));
+        (1..=1_000).for_each(|ms| latencies.record(Duration::from_millis(ms), Duration::from_millis(ms)));
         let latency = latencies.percentiles();
         for (measured, expected) in [(latency.p50, 500.0), (latency.p99, 990.0), (latency.max, 1_000.0)] {
             assert!((measured - expected).abs() <= expected / 500.0, "{latency:?}");

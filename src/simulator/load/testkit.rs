@@ -8,7 +8,7 @@ use crate::domain::{EncodingAesKey, Secret};
 /// A short run against nobody.
 pub(super) fn options(corps: usize, accounts: usize) -> LoadOptions {
     LoadOptions {
-        gateway: "http://127.0.0.1:1".parse().unwrap(),
+        gateways: vec!["http://127.0.0.1:1".parse().unwrap()],
         registration: Registration::None,
         corps,
         accounts,

@@ -9,7 +9,7 @@ use super::OpenError;
 use crate::domain::Secret;
 use crate::store::sealed::MasterKeys;
 
-const DATABASE: &str = "gateway.db";
+pub(super) const DATABASE: &str = "gateway.db";
 const LOCK: &str = "gateway.lock";
 const MASTER_KEY: &str = "master.key";
 
@@ -60,13 +60,8 @@ impl Directory {
 
     /// The generated keys, when there are any.
     pub(super) fn master_key(&self) -> Result<Option<MasterKeys>, OpenError> {
-        let text = match fs::read_to_string(self.path.join(MASTER_KEY)) {
-            Ok(text) => Secret::new(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(OpenError::io(&self.path, "be read", error)),
-        };
-        let keys = MasterKeys::parse(&text);
-        keys.map(Some).map_err(|rule| OpenError::MasterKeyFile { path: self.path.join(MASTER_KEY), rule })
+        let kept = kept_key(&self.path)?;
+        kept.map(|text| parse(&self.path, &text)).transpose()
     }
 
     /// Keeps a generated key. A crash leaves all of it or nothing.
@@ -85,6 +80,30 @@ impl Directory {
     fn unwritable(&self, error: io::Error) -> OpenError {
         OpenError::io(&self.path, "be written", error)
     }
+}
+
+/// What a directory holds, without taking it: the database's path and the keys for its values.
+pub(super) fn look_in(dir: &Path, given: Option<&Secret>) -> Result<(PathBuf, MasterKeys), OpenError> {
+    let path = dir.join(DATABASE);
+    if !path.is_file() {
+        return Err(OpenError::Absent { dir: dir.to_owned() });
+    }
+    let kept = kept_key(dir)?;
+    let all: Vec<&str> = kept.iter().chain(given).map(|keys| keys.expose().trim()).collect();
+    let keys = if all.is_empty() { MasterKeys::none() } else { parse(dir, &Secret::new(all.join(",")))? };
+    Ok((path, keys))
+}
+
+fn kept_key(dir: &Path) -> Result<Option<Secret>, OpenError> {
+    match fs::read_to_string(dir.join(MASTER_KEY)) {
+        Ok(text) => Ok(Some(Secret::new(text))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(OpenError::io(dir, "be read", error)),
+    }
+}
+
+fn parse(dir: &Path, keys: &Secret) -> Result<MasterKeys, OpenError> {
+    MasterKeys::parse(keys).map_err(|rule| OpenError::MasterKeyFile { path: dir.join(MASTER_KEY), rule })
 }
 
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {

@@ -101,11 +101,16 @@ pub(super) enum MigrationError {
     Database(#[from] rusqlite::Error),
 }
 
+/// The version of the tables.
+pub(super) fn version(db: &Connection) -> rusqlite::Result<usize> {
+    let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
 /// Runs the migrations that lack, each in a transaction of its own together with its version.
 pub(super) fn migrate(db: &mut Connection, migrations: &[&str]) -> Result<(), MigrationError> {
     let known = migrations.len();
-    let found = db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
-    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    let found = version(db)?;
     if found > known {
         return Err(MigrationError::Newer { found, known });
     }

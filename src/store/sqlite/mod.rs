@@ -28,7 +28,7 @@ use self::readers::Readers;
 use self::writer::{Durability, Writer};
 use super::sealed::MasterKeys;
 use super::{Result, Store, StoreError};
-use crate::domain::Invalid;
+use crate::domain::{Invalid, Secret};
 
 /// Reads take microseconds; more connections would only hold more cache.
 const READERS: usize = 2;
@@ -61,6 +61,14 @@ pub enum OpenError {
         .dir.display()
     )]
     Newer { dir: PathBuf, found: usize, known: usize },
+    #[error(
+        "DATA_DIR {} was written by an older release (its version is {found}, this release knows {known}): \
+         start this release on it once",
+        .dir.display()
+    )]
+    Older { dir: PathBuf, found: usize, known: usize },
+    #[error("DATA_DIR {} holds no store (no file {})", .dir.display(), directory::DATABASE)]
+    Absent { dir: PathBuf },
     #[error("{} {rule}: restore the file; what it sealed cannot be read without it", .path.display())]
     MasterKeyFile { path: PathBuf, rule: Invalid },
     #[error(
@@ -91,7 +99,8 @@ impl OpenError {
 /// The embedded store. While it lives, no other process can open its directory.
 #[derive(Debug)]
 pub struct SqliteStore {
-    writer: Writer,
+    /// None when it was opened beside the process that uses it.
+    writer: Option<Writer>,
     readers: Readers,
     keys: Arc<MasterKeys>,
 }
@@ -115,15 +124,39 @@ impl SqliteStore {
         let readers = (0..READERS).map(|_| connect()).collect::<Result<_, _>>()?;
         let writer = Writer::start(db, directory).map_err(|error| OpenError::io(dir, "be used", error))?;
         Ok(Self {
-            writer,
+            writer: Some(writer),
             readers: Readers::start(readers).map_err(|error| OpenError::io(dir, "be used", error))?,
             keys: Arc::new(keys),
         })
     }
 
+    /// Opens the store to read it only, also while another process uses it. The generated key and
+    /// those given (if any) open its values.
+    pub fn open_beside(dir: &Path, given: Option<&Secret>) -> Result<Self, OpenError> {
+        let failed = |error| OpenError::store(dir, error);
+        let (path, keys) = directory::look_in(dir, given)?;
+        let db = connect(&path).map_err(failed)?;
+        match migrations::version(&db).map_err(|error| failed(error.into()))? {
+            found if found > migrations::MIGRATIONS.len() => {
+                return Err(OpenError::Newer { dir: dir.to_owned(), found, known: migrations::MIGRATIONS.len() });
+            }
+            found if found < migrations::MIGRATIONS.len() => {
+                return Err(OpenError::Older { dir: dir.to_owned(), found, known: migrations::MIGRATIONS.len() });
+            }
+            _ => {}
+        }
+        keys::check(&db, &keys).map_err(failed)?;
+        let readers = Readers::start(vec![db]).map_err(|error| OpenError::io(dir, "be used", error))?;
+        Ok(Self { writer: None, readers, keys: Arc::new(keys) })
+    }
+
     /// Transactions committed since the store was opened.
     pub fn commits(&self) -> u64 {
-        self.writer.commits()
+        self.writer.as_ref().map_or(0, Writer::commits)
+    }
+
+    fn writer(&self) -> Result<&Writer> {
+        self.writer.as_ref().ok_or_else(|| StoreError::Unavailable("it was opened for reading only".to_owned()))
     }
 
     async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
@@ -144,7 +177,7 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.writer.write(Durability::Synced, work).await
+        self.writer()?.write(Durability::Synced, work).await
     }
 
     /// For changes that a power cut may undo.
@@ -152,7 +185,7 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.writer.write(Durability::Written, work).await
+        self.writer()?.write(Durability::Written, work).await
     }
 }
 
@@ -165,7 +198,7 @@ impl Store for SqliteStore {
 
     async fn check(&self) -> Result<()> {
         self.read(keys::readable).await?;
-        if self.writer.is_failing() {
+        if self.writer.as_ref().is_some_and(Writer::is_failing) {
             self.write_lightly(migrations::rewrite_version).await?;
         }
         Ok(())

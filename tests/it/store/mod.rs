@@ -1,5 +1,6 @@
 //! The stores: one conformance suite that every back end passes, and what is peculiar to each.
 
 mod conformance;
+mod copy;
 mod samples;
 mod sqlite;

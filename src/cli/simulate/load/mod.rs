@@ -37,9 +37,10 @@ Kill the gateway meanwhile and start it again: the proof must hold all the same.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
-    /// The gateway; with a password as `http://bot:PASSWORD@host:port`
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7777")]
-    gateway: Url,
+    /// The gateway; with a password as `http://bot:PASSWORD@host:port`. Several replicas, comma-separated,
+    /// are called in turns
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7777", value_delimiter = ',')]
+    gateway: Vec<Url>,
     /// Corps that the accounts belong to
     #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = count)]
     corps: usize,
@@ -116,7 +117,7 @@ fn span(text: &str) -> Result<Duration, String> {
 impl Args {
     fn options(&self) -> anyhow::Result<LoadOptions> {
         anyhow::ensure!(
-            self.gateway.scheme() == "http" && self.gateway.host().is_some(),
+            self.gateway.iter().all(|gateway| gateway.scheme() == "http" && gateway.host().is_some()),
             "--gateway must be http://host[:port]: callbacks are sent without TLS"
         );
         let corps = self.corps.min(self.accounts);
@@ -129,7 +130,7 @@ impl Args {
         }
         let wrong = |Invalid(rule)| anyhow::anyhow!("--aes-key {rule}");
         Ok(LoadOptions {
-            gateway: self.gateway.clone(),
+            gateways: self.gateway.clone(),
             registration: if self.unregistered { Registration::None } else { Registration::ByBots },
             corps,
             accounts: self.accounts,
