@@ -1,5 +1,6 @@
 //! Every sentence of the traits' contracts as a case, for any back end. A back end joins with
-//! `conformance!(crate::store::backend::open)`, where `open` makes an empty store.
+//! `conformance!(crate::store::backend::open)`, where `open` makes an empty store; attributes before it
+//! are those of each test.
 
 pub mod corps;
 pub mod leases;
@@ -22,8 +23,8 @@ pub struct Opened {
 
 /// All cases, as tests of one back end.
 macro_rules! conformance {
-    ($open:path) => {
-        $crate::store::conformance::tests_of! { $open;
+    ($(#[$attribute:meta])* $open:path) => {
+        $crate::store::conformance::tests_of! { [$(#[$attribute])*] $open;
             corps: absence, replaced_as_a_whole, listed_by_id, deleted_once;
             puppets: absence, replaced_as_a_whole, one_registration_a_kf, paged_by_kf,
                 pairs_are_distinct_latest_first, offline_keeps_the_rest, away_for_the_registration_that_was_seen,
@@ -46,17 +47,24 @@ macro_rules! conformance {
 }
 
 macro_rules! tests_of {
-    ($open:path; $($module:ident: $($case:ident),+;)+) => {
+    ($attributes:tt $open:path; $($module:ident: $($case:ident),+;)+) => {
         $(mod $module {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $($crate::store::conformance::test_of! { $attributes $open, $module, $case })+
+        })+
+    };
+}
+
+macro_rules! test_of {
+    ([$(#[$attribute:meta])*] $open:path, $module:ident, $case:ident) => {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $(#[$attribute])*
             async fn $case() {
                 let opened = $open().await;
                 $crate::store::conformance::$module::$case(&opened.store).await;
                 drop(opened.store);
                 drop(opened.keep);
-            })+
-        })+
+            }
     };
 }
 
-pub(super) use {conformance, tests_of};
+pub(super) use {conformance, test_of, tests_of};
