@@ -6,7 +6,7 @@
 //! ```text
 //!  WeCom ──► callback ──► dispatcher ──► bots            WeCom ◄── access_token ◄── bots
 //!               │ keys        │ registry, held events      ▲          │ one call per token life
-//!               └─ directory ─┴──► store (SQLite)          └─ manager (proof of a registration)
+//!               └─ directory ─┴──► store                   └─ manager (proof of a registration)
 //! ```
 //!
 //! ## Three seams, each an `Arc<dyn Trait>`
@@ -35,7 +35,7 @@
 //! | [`telemetry`] | logs, metrics | config |
 //! | [`config`] | every setting, once | egress |
 //! | [`wecom`] | the only code that talks to WeCom | egress |
-//! | [`store`] | traits, near caches, SQLite, secrets at rest, `CORPS_FILE` | |
+//! | [`store`] | traits, near caches, SQLite, MongoDB, secrets at rest, `CORPS_FILE` | lifecycle |
 //! | [`egress`] | which addresses may be called; the one HTTP client builder | |
 //! | [`lifecycle`] | stop, drain, abort; the tracker of every task | |
 //! | [`domain`] | values of the problem, no I/O | |

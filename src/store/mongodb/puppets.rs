@@ -111,13 +111,19 @@ async fn read_several(
     keys: Arc<MasterKeys>,
     asked: Vec<OpenKfId>,
 ) -> Result<Vec<Result<Option<Puppet>>>> {
-    let ids: Vec<&str> = asked.iter().map(OpenKfId::as_str).collect();
-    let filter = match ids.as_slice() {
-        [one] => doc! { "kfOpenId": one },
-        several => doc! { "kfOpenId": { "$in": several.to_vec() } },
+    let documents: Vec<Document> = match asked.as_slice() {
+        [one] => {
+            let filter = doc! { "kfOpenId": one.as_str() };
+            let find = async |db| collection(&db, PUPPETS, Promise::Durable).find_one(filter).await;
+            connection.run(Limit::Callback, find).await?.into_iter().collect()
+        }
+        several => {
+            let ids: Vec<&str> = several.iter().map(OpenKfId::as_str).collect();
+            let filter = doc! { "kfOpenId": { "$in": ids } };
+            let find = async |db| collection(&db, PUPPETS, Promise::Durable).find(filter).await?.try_collect().await;
+            connection.run(Limit::Callback, find).await?
+        }
     };
-    let find = async |db| collection(&db, PUPPETS, Promise::Durable).find(filter).await?.try_collect().await;
-    let documents: Vec<Document> = connection.run(Limit::Callback, find).await?;
     let found: HashMap<&str, &Document> =
         documents.iter().filter_map(|document| Some((document.get_str("kfOpenId").ok()?, document))).collect();
     let read = |kf: &OpenKfId| found.get(kf.as_str()).map(|document| read_puppet(&keys, document)).transpose();

@@ -27,6 +27,7 @@ use on_each_server;
 mod ferretdb;
 mod mongo_java;
 mod original;
+mod outage;
 mod sealing;
 mod server;
 
@@ -42,10 +43,14 @@ use self::server::{Kind, Server};
 use super::conformance::{self, Opened};
 
 async fn open(kind: Kind) -> Opened {
-    let server = tokio::task::spawn_blocking(move || Server::shared(kind)).await.unwrap();
+    let server = shared(kind).await;
     let keys = keys(&[&MasterKeys::generate()]);
     let store = open_with(&server.database(), keys).await.unwrap();
     Opened { store: Arc::new(store), keep: Box::new(server) }
+}
+
+async fn shared(kind: Kind) -> Arc<Server> {
+    tokio::task::spawn_blocking(move || Server::shared(kind)).await.unwrap()
 }
 
 /// One replica.

@@ -1,20 +1,14 @@
 //! The original manager's documents: read as they are, and written so that it could go on with them.
 
-use std::sync::Arc;
-
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use wxkf_gateway::domain::Secret;
 use wxkf_gateway::store::Puppets as _;
 use wxkf_gateway::store::sealed::MasterKeys;
 
-use super::server::{Kind, Server};
-use super::{keys, open_with, raw};
+use super::server::Kind;
+use super::{keys, open_with, raw, shared};
 use crate::store::samples::{aes_key, at, corp_id, kf_id, puppet};
-
-async fn server(kind: Kind) -> Arc<Server> {
-    tokio::task::spawn_blocking(move || Server::shared(kind)).await.unwrap()
-}
 
 /// As mongoose writes it for a bot that registered.
 fn original(kf: &str, token: &str) -> Document {
@@ -25,7 +19,7 @@ fn original(kf: &str, token: &str) -> Document {
 }
 
 async fn its_documents_serve_at_once(kind: Kind) {
-    let server = server(kind).await;
+    let server = shared(kind).await;
     let uri = server.database();
     let bots = raw(&uri).await.collection::<Document>("wxkfpuppets");
     let mut gone = original("wk2", "t2");
@@ -51,7 +45,7 @@ async fn its_documents_serve_at_once(kind: Kind) {
 }
 
 async fn the_original_can_go_on_with_what_we_write(kind: Kind) {
-    let server = server(kind).await;
+    let server = shared(kind).await;
     let uri = server.database();
     let bots = raw(&uri).await.collection::<Document>("wxkfpuppets");
     let before = original("wk1", "t1");
@@ -68,7 +62,7 @@ async fn the_original_can_go_on_with_what_we_write(kind: Kind) {
         assert_eq!((text("name"), text("corpId")), ("客服 'one'", "ww1"));
         assert_eq!((text("corpSecret"), text("token")), ("seeded-corp-secret", "seeded-bot-token"));
         assert_eq!(text("encodingAESKey"), "C".repeat(43));
-        assert_eq!(found.get_bool("online").unwrap(), true);
+        assert!(found.get_bool("online").unwrap());
         assert_eq!(found.get_datetime("lastOnlineDate").unwrap().timestamp_millis(), at(2).as_millisecond());
         assert!(found.get_object_id("_id").is_ok());
         assert!(matches!(found.get("__v"), Some(Bson::Int32(0) | Bson::Int64(0))), "{found}");
@@ -82,7 +76,7 @@ async fn the_original_can_go_on_with_what_we_write(kind: Kind) {
 /// A large corp's pairs are found by their ids: also where the original wrote documents meanwhile, or
 /// where one bot's secrets are unreadable.
 async fn pairs_of_a_large_corp(kind: Kind) {
-    let server = server(kind).await;
+    let server = shared(kind).await;
     let uri = server.database();
     let store = open_with(&uri, keys(&[&MasterKeys::generate(), &Secret::new("plain")])).await.unwrap();
     for n in 0..40 {

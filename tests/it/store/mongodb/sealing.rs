@@ -1,19 +1,16 @@
 //! Secrets at rest: sealed where a key is given, sealed anew when the first one changes, never in
 //! the way of other replicas.
 
-use std::sync::Arc;
-
 use futures::TryStreamExt as _;
 use mongodb::bson::{Document, doc};
 use wxkf_gateway::domain::Secret;
 use wxkf_gateway::store::mongodb::MongoStore;
 use wxkf_gateway::store::sealed::MasterKeys;
-use wxkf_gateway::store::{Corps as _, Puppets as _, StoreError, Tokens as _};
+use wxkf_gateway::store::{Corps as _, Events as _, Puppets as _, StoreError, Tokens as _};
 
-use super::server::{Kind, Server};
-use super::{keys, open_with, raw};
+use super::server::Kind;
+use super::{keys, open_with, raw, shared};
 use crate::store::samples::{account, corp, corp_id, kf_id, puppet, signed, token};
-use wxkf_gateway::store::Events as _;
 
 /// Every secret of the samples, as it would stand readable.
 const SEEDED: [&str; 7] = [
@@ -25,10 +22,6 @@ const SEEDED: [&str; 7] = [
     "AAAAAAAAAAAAAAAA",
     "CCCCCCCCCCCCCCCC",
 ];
-
-async fn server(kind: Kind) -> Arc<Server> {
-    tokio::task::spawn_blocking(move || Server::shared(kind)).await.unwrap()
-}
 
 async fn seed(store: &MongoStore) {
     store.put_corp(&corp("ww1")).await.unwrap();
@@ -57,7 +50,7 @@ async fn readable(uri: &str) -> Vec<&'static str> {
 }
 
 async fn values_are_sealed_and_sealed_anew(kind: Kind) {
-    let server = server(kind).await;
+    let server = shared(kind).await;
     let uri = server.database();
     let (plain, old, new) = (Secret::new("plain"), MasterKeys::generate(), MasterKeys::generate());
     let first = open_with(&uri, MasterKeys::none()).await.unwrap();
@@ -84,7 +77,7 @@ async fn values_are_sealed_and_sealed_anew(kind: Kind) {
 }
 
 async fn a_value_of_another_row_is_damaged_and_hides_no_other(kind: Kind) {
-    let server = server(kind).await;
+    let server = shared(kind).await;
     let uri = server.database();
     let (old, new) = (MasterKeys::generate(), MasterKeys::generate());
     let store = open_with(&uri, keys(&[&old])).await.unwrap();
@@ -105,7 +98,7 @@ async fn a_value_of_another_row_is_damaged_and_hides_no_other(kind: Kind) {
 }
 
 async fn a_newer_release_is_left_alone(kind: Kind) {
-    let server = server(kind).await;
+    let server = shared(kind).await;
     let uri = server.database();
     let meta = raw(&uri).await.collection::<Document>("wxkf_gateway_meta");
     meta.insert_one(doc! { "_id": "schema", "version": 2_i64 }).await.unwrap();

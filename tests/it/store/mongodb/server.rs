@@ -18,9 +18,10 @@ pub enum Kind {
 /// Killed when the last case drops it.
 #[derive(Debug)]
 pub struct Server {
+    kind: Kind,
     address: SocketAddr,
     process: Child,
-    _dir: TempDir,
+    dir: Option<TempDir>,
 }
 
 static RUNNING: [Mutex<Weak<Server>>; 2] = [Mutex::new(Weak::new()), Mutex::new(Weak::new())];
@@ -35,9 +36,18 @@ impl Server {
         })
     }
 
-    fn start(kind: Kind) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    pub fn start(kind: Kind) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self::run(kind, tempfile::tempdir().unwrap(), address)
+    }
+
+    /// The same one with its data, as a new process.
+    pub fn restarted(mut self) -> Self {
+        self.kill();
+        Self::run(self.kind, self.dir.take().unwrap(), self.address)
+    }
+
+    fn run(kind: Kind, dir: TempDir, address: SocketAddr) -> Self {
         let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers");
         let mut command = match kind {
             Kind::FerretDb => ferretdb(&installed, dir.path(), address),
@@ -50,7 +60,26 @@ impl Server {
             assert!(Instant::now() < until, "{kind:?} does not listen");
             std::thread::yield_now();
         }
-        Self { address, process, _dir: dir }
+        Self { kind, address, process, dir: Some(dir) }
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// It accepts connections from now on, and never answers.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let killed = Command::new("kill").arg(format!("-{name}")).arg(self.process.id().to_string()).status();
+        assert!(killed.unwrap().success());
     }
 
     /// The URI of a database that nobody else uses.
@@ -61,8 +90,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
     }
 }
 
