@@ -2,6 +2,7 @@
 //! architecture, the vectors, the stores' conformance, and the real binary from outside.
 #![cfg(test)]
 
+mod abuse;
 mod admin;
 mod architecture;
 mod callbacks;
