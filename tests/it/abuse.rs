@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use serde_json::json;
 use wxkf_gateway::simulator::bot::Bot;
 use wxkf_gateway::simulator::wecom::Api;
 
@@ -120,7 +120,8 @@ impl Flood {
 /// One request on a connection of its own, without a client's niceties.
 async fn post(address: &str, path: &str, body: &[u8]) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
-    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head =
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body).await?;
     let mut answer = Vec::new();
@@ -149,8 +150,10 @@ async fn a_good_caller_is_served_beside_a_crowd_of_bad_ones() {
     let mut worst = vec![seen];
     drop(slow_heads);
 
-    let head = concat!("POST /callback/ww1234567890abcdef?msg_signature=a&timestamp=1&nonce=1 HTTP/1.1\r\n",
-        "host: x\r\ncontent-length: 100000\r\n\r\n");
+    let head = concat!(
+        "POST /callback/ww1234567890abcdef?msg_signature=a&timestamp=1&nonce=1 HTTP/1.1\r\n",
+        "host: x\r\ncontent-length: 100000\r\n\r\n"
+    );
     let slow_bodies = connections(&address, crowd(), head.as_bytes(), b"<").await;
     worst.push(good_caller(&world).await);
     tell("bodies, a byte a second", &worst[1], slow_bodies.len() as u64);
@@ -167,7 +170,11 @@ async fn a_good_caller_is_served_beside_a_crowd_of_bad_ones() {
     let sealed_body = good.body.clone().into_bytes();
     let floods: [(&str, Box<dyn Fn(u64) -> String + Send + Sync>, Vec<u8>); 4] = [
         ("bad signatures", Box::new(move |_| forged.clone()), sealed_body.clone()),
-        ("unknown corps", Box::new(|number| format!("/callback/ww{number}?msg_signature=a&timestamp=1&nonce=1")), sealed_body),
+        (
+            "unknown corps",
+            Box::new(|number| format!("/callback/ww{number}?msg_signature=a&timestamp=1&nonce=1")),
+            sealed_body,
+        ),
         ("1 MiB bodies", Box::new(move |_| signed.clone()), vec![b'<'; 1 << 20]),
         ("wrong passwords of operators", Box::new(|_| "/api/admin/corps".to_owned()), Vec::new()),
     ];
