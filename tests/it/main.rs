@@ -15,6 +15,7 @@ mod journey;
 mod load;
 mod openapi;
 mod registry;
+mod replicas;
 mod secrets;
 mod settings_at_start;
 mod simulator;
