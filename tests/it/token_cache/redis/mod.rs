@@ -1,0 +1,3 @@
+//! Redis: the suite, alone and behind Sentinels, and what only a cache of many replicas promises.
+
+mod servers;
