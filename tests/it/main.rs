@@ -20,5 +20,6 @@ mod secrets;
 mod settings_at_start;
 mod simulator;
 mod store;
+mod token_cache;
 mod tokens;
 mod vectors;

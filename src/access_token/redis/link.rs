@@ -133,8 +133,11 @@ fn wants_another_connection(error: &RedisError) -> bool {
 impl From<&RedisError> for Away {
     /// Without the driver's detail: servers repeat arguments of commands in theirs.
     fn from(error: &RedisError) -> Self {
-        let code = error.code().map(|code| format!(" ({code})")).unwrap_or_default();
-        Self(format!("{}{code}", error.category()).into())
+        let code = error.code().map(str::to_owned).or_else(|| {
+            let errors = error.clone().into_server_errors()?;
+            errors.first().map(|(_, error)| error.code().to_owned())
+        });
+        Self(code.map_or_else(|| error.category().into(), |code| format!("it answered {code}").into()))
     }
 }
 
