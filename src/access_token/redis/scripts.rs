@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-/// Keeps a token, unless a later one is there. KEYS: token. ARGV: access_token, fetched_at, expires_at,
-/// renewed_to_same, expiry of the key. Answers nothing, or the later token's fields.
+/// Keeps a token, unless a later one is there. KEYS: token. ARGV: its fields ([`super::row::FIELDS`]),
+/// expiry of the key. Answers nothing, or the later token's fields.
 pub(super) static PUT_TOKEN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local there = redis.call('HGET', KEYS[1], 'fetched_at')
