@@ -8,7 +8,7 @@
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::{HeldEvent, HeldFilter, Result, Store};
-use crate::domain::{EventId, OpenKfId, Puppet};
+use crate::domain::{AuditEntry, AuditId, EventId, OpenKfId, Puppet};
 
 /// Rows read at a time.
 const PAGE: usize = 500;
@@ -22,6 +22,7 @@ pub enum Kind {
     Bots,
     Events,
     Tokens,
+    Audit,
 }
 
 /// How many rows of each kind the target has now because of the copy.
@@ -33,6 +34,8 @@ pub struct Copied {
     pub later_bots: u64,
     pub events: u64,
     pub tokens: u64,
+    /// Entries of the record of changes.
+    pub audit: u64,
 }
 
 /// Copies everything. `told` hears of each kind how many rows are done.
@@ -52,6 +55,7 @@ pub async fn copy(from: &dyn Store, to: &dyn Store, told: &(dyn Fn(Kind, u64) + 
         copied.tokens += 1;
         told(Kind::Tokens, copied.tokens);
     }
+    copied.audit = copy_audit(from, to, told).await?;
     Ok(copied)
 }
 
@@ -107,5 +111,19 @@ async fn copy_events(from: &dyn Store, to: &dyn Store, told: &(dyn Fn(Kind, u64)
         stream::iter(&page).map(hold).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         copied += page.len() as u64;
         told(Kind::Events, copied);
+    }
+}
+
+async fn copy_audit(from: &dyn Store, to: &dyn Store, told: &(dyn Fn(Kind, u64) + Sync)) -> Result<u64> {
+    let (mut before, mut copied): (Option<AuditId>, u64) = (None, 0);
+    told(Kind::Audit, 0);
+    loop {
+        let page = from.list_audit(before.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(copied) };
+        before = Some(last.id.clone());
+        let append = async |entry: &AuditEntry| to.append_audit(entry).await;
+        stream::iter(&page).map(append).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        copied += page.len() as u64;
+        told(Kind::Audit, copied);
     }
 }

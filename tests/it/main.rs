@@ -2,6 +2,7 @@
 //! architecture, the vectors, the stores' conformance, and the real binary from outside.
 #![cfg(test)]
 
+mod abuse;
 mod admin;
 mod architecture;
 mod callbacks;
@@ -14,6 +15,7 @@ mod journey;
 mod load;
 mod openapi;
 mod registry;
+mod replicas;
 mod secrets;
 mod settings_at_start;
 mod simulator;

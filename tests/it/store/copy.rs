@@ -7,7 +7,7 @@ use wxkf_gateway::store::copy::{Copied, copy};
 use wxkf_gateway::store::sqlite::{KeySource, OpenError, SqliteStore};
 use wxkf_gateway::store::{Corps as _, HeldFilter, HeldState, Puppets as _, Store, Tokens as _};
 
-use super::samples::{account, at, corp, full_row, kf_id, lease, puppet, signed, token};
+use super::samples::{account, at, audit_entry, corp, full_row, kf_id, lease, puppet, signed, token};
 
 async fn seed(store: &dyn Store) {
     store.put_corp(&corp("ww1")).await.unwrap();
@@ -22,13 +22,18 @@ async fn seed(store: &dyn Store) {
         store.hold(row).await.unwrap();
     }
     store.put_token(&token("ww1", "seeded-corp-secret", 1)).await.unwrap();
+    for seconds in 0..600 {
+        store.append_audit(&audit_entry(seconds)).await.unwrap();
+    }
 }
 
 /// Everything of a store that a copy brings along.
 async fn content(store: &dyn Store) -> impl PartialEq + std::fmt::Debug {
     let mut held = store.list_held(&HeldFilter::default(), None, 100).await.unwrap();
     held.iter_mut().for_each(|row| row.lease = None);
-    (store.corps().await.unwrap(), store.puppets(None, 1_000).await.unwrap(), held, store.tokens().await.unwrap())
+    let (corps, bots) = (store.corps().await.unwrap(), store.puppets(None, 1_000).await.unwrap());
+    let audit = store.list_audit(None, 1_000).await.unwrap();
+    (corps, bots, held, store.tokens().await.unwrap(), audit)
 }
 
 /// Copies twice: the second time must change nothing.
@@ -36,7 +41,7 @@ pub async fn all_arrives_and_twice_is_as_good_as_once(from: Arc<dyn Store>, to: 
     seed(&*from).await;
     for _ in 0..2 {
         let copied = copy(&*from, &*to, &|_, _| {}).await.unwrap();
-        assert_eq!(copied, Copied { corps: 1, bots: 700, later_bots: 0, events: 3, tokens: 1 });
+        assert_eq!(copied, Copied { corps: 1, bots: 700, later_bots: 0, events: 3, tokens: 1, audit: 600 });
         assert_eq!(content(&*from).await, content(&*to).await);
     }
     let held = to.list_held(&HeldFilter::default(), None, 100).await.unwrap();

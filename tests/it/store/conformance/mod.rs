@@ -1,6 +1,7 @@
 //! Every sentence of the traits' contracts as a case, for any back end. A back end joins with
 //! `conformance!(crate::store::backend::open)`, where `open` makes an empty store.
 
+pub mod audit;
 pub mod corps;
 pub mod leases;
 pub mod model;
@@ -40,6 +41,8 @@ macro_rules! conformance {
             leases: due_rows_are_claimed_longest_due_first, a_lease_keeps_others_away_until_it_ends,
                 concurrent_claims_share_nothing, the_next_due_counts_leases, postponed_by_its_owner_alone,
                 woken_rows_are_due_and_keep_their_lease, expired_rows_are_not_worked_on;
+            audit: absence, every_field_comes_back, a_second_entry_of_an_id_changes_nothing,
+                listed_newest_first_page_by_page, swept_by_age_and_by_number;
             model: random_interleavings_agree_with_a_model;
         }
     };
