@@ -247,6 +247,7 @@ impl AccessTokens {
 pub fn describe_metrics() {
     describe_counter!("wxkf_access_token_requests_total", "Requests for access tokens by how they were answered");
     describe_counter!("wxkf_access_token_refresh_total", "Attempts to obtain an access token by what came of them");
+    describe_counter!("wxkf_redis_exchanges_total", "Exchanges with Redis by what came of them; none while it rests");
     describe_histogram!(
         "wxkf_access_token_refresh_duration_seconds",
         Unit::Seconds,

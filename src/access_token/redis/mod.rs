@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tracing::warn;
 
 use self::inner::Inner;
 use self::link::Link;
@@ -102,8 +103,12 @@ impl TokenCache for RedisCache {
         self.0.all().await.unwrap_or_else(|_| self.0.near.all())
     }
 
-    /// Redis outlives the process: each token is read when it is asked for.
+    /// Redis outlives the process: each token is read when it is asked for. Here those of later keys are
+    /// sealed anew; what Redis cannot do now is done when the token is fetched next.
     async fn load(&self) -> store::Result<()> {
+        if let Err(away) = self.0.reseal().await {
+            warn!(error = %away, "access tokens in Redis were not looked through for values of later keys");
+        }
         Ok(())
     }
 

@@ -62,7 +62,7 @@ async fn a_place_of_a_dead_process_frees_itself() {
         open.push(one.agreement().take_place(asker("ww1", Unknown)).await.unwrap());
     }
     drop(one);
-    clock.advance(Duration::from_secs(30));
+    clock.advance(Duration::from_secs(60));
     assert!(other.agreement().take_place(asker("ww1", Unknown)).await.is_some());
 }
 
@@ -149,4 +149,20 @@ async fn a_redis_that_takes_no_writes_is_told_of() {
     until(async || cache.check().await.is_ok()).await;
     let other = super::cache(&server.url(), &clock());
     until(async || other.recall(&app).await.is_some()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn tokens_are_sealed_anew_at_the_start() {
+    let (server, clock) = (RedisServer::start().await, clock());
+    let [old, new] = [(); 2].map(|()| MasterKeys::generate());
+    let keys = |list: &[&Secret]| {
+        let list: Vec<_> = list.iter().map(|key| key.expose()).collect();
+        MasterKeys::parse(&Secret::new(list.join(","))).unwrap()
+    };
+    let app = app("ww1", "s");
+    sealed_cache(&server.url(), keys(&[&old]), &clock).put(token(&app, "T", 0)).await;
+    sealed_cache(&server.url(), keys(&[&new, &old]), &clock).load().await.unwrap();
+    let last = sealed_cache(&server.url(), keys(&[&new]), &clock);
+    assert_eq!(*last.recall(&app).await.unwrap(), token(&app, "T", 0));
 }
