@@ -158,10 +158,15 @@ impl KfEvent {
     /// Whether a delivery of `self` makes that of `other` needless. A signed event answers for every
     /// unsigned one that arrived before it; an unsigned one never answers for a signed one.
     pub fn settles(&self, other: &Self) -> bool {
-        match (self.trust, other.trust) {
+        Self::rank_settles((self.trust, self.order), (other.trust, other.order))
+    }
+
+    /// As [`KfEvent::settles`], by what alone decides it.
+    pub fn rank_settles((trust, order): (Trust, Order), (other_trust, other): (Trust, Order)) -> bool {
+        match (trust, other_trust) {
             (Trust::Unsigned, Trust::Signed) => false,
-            (Trust::Signed, Trust::Unsigned) => other.order.arrival <= self.order.arrival || other.order <= self.order,
-            _ => other.order <= self.order,
+            (Trust::Signed, Trust::Unsigned) => other.arrival <= order.arrival || other <= order,
+            _ => other <= order,
         }
     }
 }

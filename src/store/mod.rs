@@ -14,6 +14,7 @@ pub mod corps_file;
 pub mod declaration;
 mod directory;
 mod error;
+pub mod mongodb;
 pub mod sealed;
 pub mod sqlite;
 

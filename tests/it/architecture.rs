@@ -39,7 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("telemetry", &["config", "domain", "lifecycle"]),
     ("config", &["domain", "egress"]),
     ("wecom", &["domain", "egress"]),
-    ("store", &["domain"]),
+    ("store", &["domain", "lifecycle"]),
     ("egress", &[]),
     ("lifecycle", &[]),
     ("domain", &[]),

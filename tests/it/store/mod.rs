@@ -2,5 +2,6 @@
 
 mod conformance;
 mod copy;
+mod mongodb;
 mod samples;
 mod sqlite;

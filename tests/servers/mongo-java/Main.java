@@ -1,7 +1,9 @@
 import de.bwaldvogel.mongo.MongoServer;
+import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
 import de.bwaldvogel.mongo.bson.Document;
 import de.bwaldvogel.mongo.wire.message.MongoMessage;
+import java.util.List;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 
@@ -13,6 +15,7 @@ final class Main {
 
         Backend(String file) {
             super(file);
+            version(new Version());
         }
 
         @Override
@@ -30,6 +33,19 @@ final class Main {
             Document totals = new Document();
             commands.forEach((name, count) -> totals.put(name, new Document("total", count.sum())));
             return super.getServerStatus().append("metrics", new Document("commands", totals));
+        }
+    }
+
+    /** What it claims to be by itself is too old for some drivers. */
+    private static final class Version implements MongoVersion {
+        @Override
+        public List<Integer> getVersionArray() {
+            return List.of(5, 0, 0);
+        }
+
+        @Override
+        public int getWireVersion() {
+            return 13;
         }
     }
 

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use mongodb::Client;
 use mongodb::bson::doc;
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
-use super::process::Process;
+use super::process::{Process, until_stdin_closes};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MongoKind {
     FerretDb,
     MongoJava,
+    /// The one that `MONGO_TEST_URI` names; only shared.
+    Given,
 }
 
 pub(crate) struct MongoServer {
@@ -42,14 +45,44 @@ fn mongo_java(dir: &Path, port: u16) -> Command {
     command
 }
 
+/// A virtual machine that listens is not yet warm enough for a driver's patience.
+async fn answers(address: SocketAddr) {
+    let client = Client::with_uri_str(format!("mongodb://{address}/?serverSelectionTimeoutMS=30000")).await.unwrap();
+    client.database("admin").run_command(doc! { "ping": 1 }).await.unwrap();
+}
+
 impl MongoServer {
     pub(crate) async fn start(kind: MongoKind) -> Result<Self, String> {
         let metrics = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let line = move |dir: &Path, port: u16| match kind {
             MongoKind::FerretDb => ferretdb(dir, port, metrics),
             MongoKind::MongoJava => mongo_java(dir, port),
+            MongoKind::Given => unreachable!("it is not ours to start"),
         };
-        Ok(Self { process: Process::start(line).await?, kind, metrics })
+        let process = Process::start(line).await?;
+        answers(process.address()).await;
+        Ok(Self { process, kind, metrics })
+    }
+
+    /// The `host:port` of a server that all tests of this process share, each with a database of its own.
+    pub(crate) async fn shared(kind: MongoKind) -> String {
+        static FERRETDB: OnceCell<Process> = OnceCell::const_new();
+        static MONGO_JAVA: OnceCell<Process> = OnceCell::const_new();
+        let start = async |line: fn(&Path, u16) -> Command| {
+            let process = Process::start(move |dir, port| until_stdin_closes(&line(dir, port))).await.unwrap();
+            answers(process.address()).await;
+            process
+        };
+        let server = match kind {
+            MongoKind::FerretDb => FERRETDB.get_or_init(|| start(|dir, port| ferretdb(dir, port, 0))).await,
+            MongoKind::MongoJava => MONGO_JAVA.get_or_init(|| start(mongo_java)).await,
+            MongoKind::Given => {
+                #[expect(clippy::disallowed_methods, reason = "a setting of the tests")]
+                let uri = std::env::var("MONGO_TEST_URI").expect("set MONGO_TEST_URI to mongodb://host:port");
+                return uri.trim_start_matches("mongodb://").trim_end_matches('/').to_owned();
+            }
+        };
+        server.address().to_string()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -62,6 +95,7 @@ impl MongoServer {
 
     pub(crate) async fn start_again(&mut self) {
         self.process.start_again().await;
+        answers(self.address()).await;
     }
 
     pub(crate) fn freeze(&self) {
@@ -76,7 +110,7 @@ impl MongoServer {
     pub(crate) async fn commands(&self) -> u64 {
         match self.kind {
             MongoKind::FerretDb => self.counted_by_ferretdb().await,
-            MongoKind::MongoJava => self.counted_by_mongo_java().await,
+            MongoKind::MongoJava | MongoKind::Given => self.counted_by_mongo_java().await,
         }
     }
 

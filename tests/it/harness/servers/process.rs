@@ -12,6 +12,16 @@ use tokio::process::{Child, Command};
 /// How a server is started in a directory, at a port.
 type Line = dyn Fn(&Path, u16) -> Command + Send + Sync;
 
+/// The command under a shell that ends it when its standard input is closed: for a server that lives as
+/// long as the tests' own process, whatever ends that.
+pub(super) fn until_stdin_closes(command: &Command) -> Command {
+    let command = command.as_std();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#""$@" </dev/null & cat >/dev/null; kill -9 $!"#, "sh"]);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell
+}
+
 /// Killed when dropped.
 pub(super) struct Process {
     line: Box<Line>,
@@ -82,6 +92,6 @@ impl Process {
 fn spawn(line: &Line, dir: &Path, port: u16) -> Result<Child, String> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
     let mut command = line(dir, port);
-    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log).kill_on_drop(true);
     command.spawn().map_err(|error| format!("{}: {error}", command.as_std().get_program().to_string_lossy()))
 }

@@ -21,10 +21,11 @@ pub struct Opened {
     pub keep: Box<dyn Any + Send>,
 }
 
-/// All cases, as tests of one back end.
+/// All cases, as tests of one back end. One that needs a server of its own says so: its tests run where
+/// they are asked for.
 macro_rules! conformance {
-    ($open:path) => {
-        $crate::store::conformance::tests_of! { $open;
+    ($open:path $(, needs $server:literal)?) => {
+        $crate::store::conformance::tests_of! { $open $(, needs $server)?;
             corps: absence, replaced_as_a_whole, listed_by_id, deleted_once;
             puppets: absence, replaced_as_a_whole, one_registration_a_kf, paged_by_kf,
                 pairs_are_distinct_latest_first, offline_keeps_the_rest, away_for_the_registration_that_was_seen,
@@ -51,15 +52,27 @@ macro_rules! conformance {
 macro_rules! tests_of {
     ($open:path; $($module:ident: $($case:ident),+;)+) => {
         $(mod $module {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                let opened = $open().await;
-                $crate::store::conformance::$module::$case(&opened.store).await;
-                drop(opened.store);
-                drop(opened.keep);
-            })+
+            $($crate::store::conformance::test_of! { $open; $module; $case; })+
+        })+
+    };
+    ($open:path, needs $server:literal; $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            $($crate::store::conformance::test_of! { $open; $module; $case; #[ignore = $server] })+
         })+
     };
 }
 
-pub(super) use {conformance, tests_of};
+macro_rules! test_of {
+    ($open:path; $module:ident; $case:ident; $(#[$attribute:meta])?) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        $(#[$attribute])?
+        async fn $case() {
+            let opened = $open().await;
+            $crate::store::conformance::$module::$case(&opened.store).await;
+            drop(opened.store);
+            drop(opened.keep);
+        }
+    };
+}
+
+pub(super) use {conformance, test_of, tests_of};

@@ -1,0 +1,89 @@
+//! Insertion of held events: what many callbacks hold at once goes out in one command.
+
+use std::sync::Arc;
+
+use mongodb::bson::{Document, doc};
+use mongodb::error::ErrorKind;
+
+use super::HELD;
+use super::document::{LIVE, write_held};
+use super::rank::Newest;
+use crate::domain::EventId;
+use crate::lifecycle::Tasks;
+use crate::store::mongodb::batch::{Batcher, Size};
+use crate::store::mongodb::connection::{Connection, Limit, Promise, collection};
+use crate::store::mongodb::error::refused;
+use crate::store::{HeldEvent, HeldState, Result, StoreError};
+
+/// A callback's body is some kilobytes, so that a batch stays far below a server's limit of 48 MB.
+const TOGETHER: Size = Size { batch: 256, in_flight: 4 };
+
+#[derive(Debug)]
+pub(in crate::store::mongodb) struct Holder {
+    insertions: Batcher<HeldEvent, ()>,
+}
+
+impl Holder {
+    pub(in crate::store::mongodb) fn new(connection: &Arc<Connection>, tasks: &Tasks) -> Self {
+        let (connection, newest) = (connection.clone(), Arc::new(Newest::new()));
+        let deletions = Arc::new(Batcher::new(tasks, Size { batch: 1_000, in_flight: 1 }, {
+            let connection = connection.clone();
+            move |needless: Vec<EventId>| delete(connection.clone(), needless)
+        }));
+        let own_tasks = tasks.clone();
+        let insertions = Batcher::new(tasks, TOGETHER, move |rows: Vec<HeldEvent>| {
+            let (connection, newest) = (connection.clone(), newest.clone());
+            let (deletions, tasks) = (deletions.clone(), own_tasks.clone());
+            async move {
+                let results = insert(&connection, &rows).await?;
+                let durable = rows.iter().zip(&results).filter(|(_, result)| result.is_ok()).map(|(row, _)| row);
+                let live = durable.filter(|row| row.state == HeldState::Live);
+                for needless in live.filter_map(|row| newest.replace(&row.event)) {
+                    let deletions = deletions.clone();
+                    tasks.spawn(async move { deletions.submit(needless).await });
+                }
+                Ok(results)
+            }
+        });
+        Self { insertions }
+    }
+
+    pub(in crate::store::mongodb) async fn hold(&self, held: &HeldEvent) -> Result<()> {
+        self.insertions.submit(held.clone()).await
+    }
+}
+
+/// One result a row. A row that is there already stays as it is.
+async fn insert(connection: &Connection, rows: &[HeldEvent]) -> Result<Vec<Result<()>>> {
+    let documents: Vec<Document> = rows.iter().map(write_held).collect::<Result<_>>()?;
+    let insert = async |db| {
+        let inserted = collection(&db, HELD, Promise::Durable).insert_many(&documents).ordered(false).await;
+        match inserted.map_err(|error| (error.kind.clone(), error)) {
+            Ok(_) => Ok(Vec::new()),
+            Err((kind, error)) => match *kind {
+                ErrorKind::InsertMany(several) if several.write_concern_error.is_none() => {
+                    Ok(refused(&several).collect())
+                }
+                _ => Err(error),
+            },
+        }
+    };
+    let refused: Vec<(usize, StoreError)> = connection.write(Limit::Callback, insert).await?;
+    let mut results = vec![Ok(()); rows.len()];
+    for (at, error) in refused {
+        if let Some(result) = results.get_mut(at) {
+            *result = Err(error);
+        }
+    }
+    Ok(results)
+}
+
+/// Rows that a newer durable one replaced. One that was given up meanwhile is left to the operator.
+async fn delete(connection: Arc<Connection>, needless: Vec<EventId>) -> Result<Vec<Result<()>>> {
+    let results = vec![Ok(()); needless.len()];
+    let ids: Vec<&str> = needless.iter().map(EventId::as_str).collect();
+    let filter = doc! { "_id": { "$in": ids }, "state": LIVE };
+    let delete = async |db| collection(&db, HELD, Promise::Light).delete_many(filter).await;
+    connection.run(Limit::Callback, delete).await?;
+    Ok(results)
+}

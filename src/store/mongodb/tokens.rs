@@ -1,0 +1,76 @@
+//! Cached access tokens.
+
+use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use mongodb::bson::{Document, doc};
+
+use super::MongoStore;
+use super::connection::{Limit, Promise, collection};
+use super::documents::{date, flag, opened, parsed, readable, text, time};
+use super::error::is_duplicate_key;
+use crate::domain::{AppKey, CorpId, Fingerprint};
+use crate::store::sealed::{MasterKeys, Place};
+use crate::store::{Result, StoredToken, Tokens};
+
+pub(super) const TOKENS: &str = "wxkf_gateway_tokens";
+
+#[async_trait]
+impl Tokens for MongoStore {
+    async fn token(&self, app: &AppKey) -> Result<Option<StoredToken>> {
+        let filter = doc! { "_id": row_name(app) };
+        let find = async |db| collection(&db, TOKENS, Promise::Light).find_one(filter).await;
+        let found = self.connection.run(Limit::Callback, find).await?;
+        found.map(|document| read_token(&self.keys, &document)).transpose()
+    }
+
+    async fn tokens(&self) -> Result<Vec<StoredToken>> {
+        let find = async |db| collection(&db, TOKENS, Promise::Light).find(doc! {}).await?.try_collect().await;
+        let documents: Vec<_> = self.connection.run(Limit::Background, find).await?;
+        let mut tokens = readable(&documents, |document| read_token(&self.keys, document))?;
+        tokens.sort_by(|one, other| one.app.cmp(&other.app));
+        Ok(tokens)
+    }
+
+    /// Where a token fetched later is there, the filter misses it, and the insertion meets its id.
+    async fn put_token(&self, token: &StoredToken) -> Result<()> {
+        let id = row_name(&token.app);
+        let sealed = self.keys.seal(&place(&id), &token.access_token)?;
+        let filter = doc! { "_id": id, "fetchedAt": { "$lte": date(token.fetched_at) } };
+        let update = doc! { "$set": {
+            "corpId": token.app.corp_id.as_str(),
+            "secretId": token.app.secret.as_str(),
+            "accessToken": sealed,
+            "fetchedAt": date(token.fetched_at),
+            "expiresAt": date(token.expires_at),
+            "renewedToSame": token.renewed_to_same,
+        } };
+        let put = async |db| match collection(&db, TOKENS, Promise::Light).update_one(filter, update).upsert(true).await
+        {
+            Err(error) if is_duplicate_key(&error) => Ok(()),
+            other => other.map(drop),
+        };
+        self.connection.run(Limit::Callback, put).await
+    }
+}
+
+fn row_name(app: &AppKey) -> String {
+    format!("{}/{}", app.corp_id, app.secret)
+}
+
+pub(super) fn place(row: &str) -> Place<'_> {
+    Place { table: "access_token", row, field: "access_token" }
+}
+
+fn read_token(keys: &MasterKeys, document: &Document) -> Result<StoredToken> {
+    let app = AppKey {
+        corp_id: parsed(document, "corpId", CorpId::parse)?,
+        secret: Fingerprint::from_text(text(document, "secretId")?),
+    };
+    Ok(StoredToken {
+        access_token: opened(document, "accessToken", keys, &place(&row_name(&app)))?,
+        fetched_at: time(document, "fetchedAt")?,
+        expires_at: time(document, "expiresAt")?,
+        renewed_to_same: flag(document, "renewedToSame"),
+        app,
+    })
+}
