@@ -21,6 +21,7 @@ use crate::manager::Manager;
 use crate::manager::proof::{Listing, Policy, Proof};
 use crate::proxy::{self, ApiProxy};
 use crate::store::corps_file::{CorpsFile, CorpsFileError, DeclaredCorps, Reload};
+use crate::store::mongodb::MongoStore;
 use crate::store::sealed::MasterKeys;
 use crate::store::sqlite::{KeySource, OpenError, SqliteStore};
 use crate::store::{Corps, Directory, Sharing, Store, StoreError};
@@ -96,6 +97,8 @@ pub enum BuildError {
     CorpsFile(#[from] CorpsFileError),
     #[error("MASTER_KEY {0}")]
     MasterKey(Invalid),
+    #[error("MONGO_URI {0}")]
+    MongoUri(Invalid),
     #[error("REDIS_URL {0}")]
     RedisUrl(Invalid),
     #[error("cannot keep the generated ADMIN_TOKEN in DATA_DIR: {0}")]
@@ -152,7 +155,8 @@ impl App {
     pub async fn build(config: &Config, runtime: Runtime) -> Result<Self, BuildError> {
         describe_metrics();
         let Runtime { clock, tasks, readiness, metrics } = runtime;
-        let store: Arc<dyn Store> = open_store(config, &clock)?;
+        let store = open_store(config, &clock, &tasks)?;
+        let sharing = if config.mongo_uri.is_some() { Sharing::Replicas } else { Sharing::Exclusive };
         let doors = doors(config)?;
         let corps_file = match &config.corps_file {
             Some(path) => Some(Arc::new(CorpsFile::load(path, clock.now())?)),
@@ -162,7 +166,7 @@ impl App {
             Some(file) => Arc::new(DeclaredCorps::new(file.clone(), store.clone())),
             None => store.clone(),
         };
-        let directory = Arc::new(Directory::new(corps.clone(), store.clone(), Sharing::Exclusive));
+        let directory = Arc::new(Directory::new(corps.clone(), store.clone(), sharing));
         let cache = token_cache(config, &store, &clock, &tasks)?;
         let parts: [(_, Arc<dyn Checked>); 2] = [
             ("store", Arc::new(StorePart { store: store.clone(), directory: directory.clone() })),
@@ -204,9 +208,13 @@ impl App {
     }
 }
 
-fn open_store(config: &Config, clock: &Clock) -> Result<Arc<SqliteStore>, BuildError> {
+fn open_store(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<Arc<dyn Store>, BuildError> {
+    if let Some(uri) = &config.mongo_uri {
+        let store = MongoStore::new(uri, given_keys(config)?, tasks).map_err(BuildError::MongoUri)?;
+        return Ok(Arc::new(store));
+    }
     let keys = match &config.master_key {
-        Some(keys) => KeySource::Given(MasterKeys::parse(keys).map_err(BuildError::MasterKey)?),
+        Some(_) => KeySource::Given(given_keys(config)?),
         None => KeySource::Kept,
     };
     Ok(Arc::new(SqliteStore::open(&config.data_dir, keys, clock.now())?))
