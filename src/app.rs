@@ -19,6 +19,7 @@ use crate::http::health::{Checked, Health};
 use crate::lifecycle::{Readiness, Tasks};
 use crate::manager::Manager;
 use crate::manager::proof::{Listing, Policy, Proof};
+use crate::proxy::{self, ApiProxy};
 use crate::store::corps_file::{CorpsFile, CorpsFileError, DeclaredCorps, Reload};
 use crate::store::sealed::MasterKeys;
 use crate::store::sqlite::{KeySource, OpenError, SqliteStore};
@@ -60,6 +61,7 @@ state! {
     callbacks: Arc<Callbacks>,
     manager: Arc<Manager>,
     tokens: AccessTokens,
+    proxy: Arc<ApiProxy>,
     clock: Clock,
     public_url: PublicUrl,
     health: Health,
@@ -171,9 +173,12 @@ impl App {
             tasks.spawn(watch_corps_file(file, directory.clone(), health.clone(), clock.clone(), tasks.clone()));
         }
 
-        let wecom = wecom_client(config)?;
+        let (proxy, exceptions) = (config.https_proxy.as_ref(), config.no_proxy.as_deref());
+        let to_wecom = egress::wecom_client(proxy, exceptions, proxy::SILENCE_LIMIT)?;
+        let wecom = wecom_client(config, to_wecom.clone());
         let tokens = access_tokens(config, cache, &corps, &store, &wecom, &clock, &tasks);
         let dispatcher = dispatcher(config, &store, &directory, &clock, &tasks)?;
+        let api = ApiProxy::new(config.wecom_api_base_url.clone(), to_wecom, tokens.clone());
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
         let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());
@@ -190,6 +195,7 @@ impl App {
             directory,
             dispatcher,
             tokens,
+            proxy: Arc::new(api),
             clock,
             health,
             metrics,
@@ -216,10 +222,9 @@ fn doors(config: &Config) -> Result<Doors, BuildError> {
     Ok(Doors { puppets: Keyring::new(config.puppet_passwords.clone()), admins: Keyring::new(admin_tokens) })
 }
 
-fn wecom_client(config: &Config) -> reqwest::Result<WecomClient> {
-    let http = egress::wecom_client(config.https_proxy.as_ref(), config.no_proxy.as_deref())?;
+fn wecom_client(config: &Config, http: reqwest::Client) -> WecomClient {
     let settings = WecomSettings::new(config.wecom_api_base_url.clone(), config.access_token_url.clone());
-    Ok(WecomClient::new(settings, http))
+    WecomClient::new(settings, http)
 }
 
 /// Where access tokens are kept.
@@ -351,5 +356,6 @@ fn describe_metrics() {
     access_token::describe_metrics();
     dispatcher::describe_metrics();
     wecom::describe_metrics();
+    proxy::describe_metrics();
     crate::callback::describe_metrics();
 }

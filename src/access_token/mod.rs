@@ -194,6 +194,11 @@ impl AccessTokens {
         self.inner.source.wecom.leads_back(header)
     }
 
+    /// The app's token, if one lives in the cache: nobody is asked for it.
+    pub async fn current(&self, key: &AppKey) -> Option<Secret> {
+        self.live(key).await.map(|token| token.access_token.clone())
+    }
+
     async fn live(&self, key: &AppKey) -> Option<Arc<StoredToken>> {
         let token = self.inner.source.cache.get(key).await;
         token.filter(|token| life::is_live(token, self.now()))

@@ -168,7 +168,8 @@ async fn a_good_caller_is_served_beside_a_crowd_of_bad_ones() {
     let signed = format!("/callback/{CORP}?{}", good.query);
     let forged = signed.replace("msg_signature=", "msg_signature=0");
     let sealed_body = good.body.clone().into_bytes();
-    let floods: [(&str, Box<dyn Fn(u64) -> String + Send + Sync>, Vec<u8>); 4] = [
+    type Path = Box<dyn Fn(u64) -> String + Send + Sync>;
+    let floods: [(&str, Path, Vec<u8>); 4] = [
         ("bad signatures", Box::new(move |_| forged.clone()), sealed_body.clone()),
         (
             "unknown corps",

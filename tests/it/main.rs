@@ -14,6 +14,7 @@ mod harness;
 mod journey;
 mod load;
 mod openapi;
+mod proxy;
 mod registry;
 mod replicas;
 mod secrets;
