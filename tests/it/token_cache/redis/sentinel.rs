@@ -6,12 +6,13 @@ use wxkf_gateway::domain::Secret;
 
 use super::super::samples::{app, clock, token};
 use super::cache;
-use super::servers::{RedisSentinel, until};
+use crate::admin::until;
+use crate::harness::servers::RedisSentinel;
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_failover_loses_nothing_and_the_old_master_is_left() {
-    let (mut sentinel, clock) = (RedisSentinel::start().await, clock());
+    let (mut sentinel, clock) = (RedisSentinel::start().await.unwrap(), clock());
     let [one, other] = [(); 2].map(|()| cache(&sentinel.url(), &clock));
     let (before, meanwhile) = (app("ww1", "s"), app("ww2", "s"));
     one.put(token(&before, "first", 0)).await;
@@ -37,12 +38,12 @@ async fn a_failover_loses_nothing_and_the_old_master_is_left() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_master_that_is_demoted_is_left() {
-    let (sentinel, clock) = (RedisSentinel::start().await, clock());
+    let (sentinel, clock) = (RedisSentinel::start().await.unwrap(), clock());
     let [one, other] = [(); 2].map(|()| cache(&sentinel.url(), &clock));
     let app = app("ww1", "s");
     one.put(token(&app, "first", 0)).await;
     let promoted = async || sentinel.replica.ask::<String>("INFO replication").await.contains("role:master");
-    sentinel.failover().await;
+    sentinel.fail_over().await;
     until(promoted).await;
     for number in 1..50 {
         one.put(token(&app, &format!("T{number}"), number)).await;

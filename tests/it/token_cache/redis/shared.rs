@@ -9,13 +9,14 @@ use wxkf_gateway::domain::Secret;
 use wxkf_gateway::store::sealed::MasterKeys;
 
 use super::super::samples::{app, asker, clock, failure, refused, token};
-use super::servers::{RedisServer, until};
 use super::{cache, sealed_cache};
+use crate::admin::until;
+use crate::harness::servers::RedisServer;
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn one_replica_has_the_turn() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let (one, other) = (cache(&server.url(), &clock), cache(&server.url(), &clock));
     let app = app("ww1", "s");
     let turn = one.agreement().begin(&app).await;
@@ -37,7 +38,7 @@ async fn one_replica_has_the_turn() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_turn_that_lapsed_ends_no_other() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let (one, other) = (cache(&server.url(), &clock), cache(&server.url(), &clock));
     let app = app("ww1", "s");
     let lapsing = one.agreement().begin(&app).await;
@@ -55,7 +56,7 @@ async fn a_turn_that_lapsed_ends_no_other() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_place_of_a_dead_process_frees_itself() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let (one, other) = (cache(&server.url(), &clock), cache(&server.url(), &clock));
     let mut open = Vec::new();
     for _ in 0..20 {
@@ -69,7 +70,7 @@ async fn a_place_of_a_dead_process_frees_itself() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn an_outage_is_every_replicas_own() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let (one, other) = (cache(&server.url(), &clock), cache(&server.url(), &clock));
     let app = app("ww1", "s");
     let outage = failure(TokenError::Unavailable("down".into()), &clock);
@@ -83,7 +84,7 @@ async fn an_outage_is_every_replicas_own() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn everything_has_the_prefix_and_an_expiry_and_nothing_is_secret() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let keys = MasterKeys::parse(&MasterKeys::generate()).unwrap();
     let cache = sealed_cache(&server.url(), keys, &clock);
     let good = app("ww1", "S3CR3T");
@@ -117,7 +118,7 @@ async fn everything_has_the_prefix_and_an_expiry_and_nothing_is_secret() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_token_of_a_key_that_is_not_given_is_absent_and_told_of() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let [old, new] = [(); 2].map(|()| MasterKeys::parse(&MasterKeys::generate()).unwrap());
     let one = sealed_cache(&server.url(), old, &clock);
     let other = sealed_cache(&server.url(), new, &clock);
@@ -138,7 +139,7 @@ async fn a_token_of_a_key_that_is_not_given_is_absent_and_told_of() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_redis_that_takes_no_writes_is_told_of() {
-    let server = RedisServer::start_with(&["--maxmemory", "1", "--maxmemory-policy", "noeviction"]).await;
+    let server = RedisServer::start_with(&["--maxmemory", "1"]).await.unwrap();
     let cache = cache(&server.url(), &clock());
     let fault = cache.check().await.unwrap_err();
     assert!(fault.contains("OOM"), "{fault}");
@@ -154,7 +155,7 @@ async fn a_redis_that_takes_no_writes_is_told_of() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn tokens_are_sealed_anew_at_the_start() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let [old, new] = [(); 2].map(|()| MasterKeys::generate());
     let keys = |list: &[&Secret]| {
         let list: Vec<_> = list.iter().map(|key| key.expose()).collect();
