@@ -55,6 +55,11 @@ impl RedisServer {
         ask(self.address(), command).await.unwrap()
     }
 
+    /// What it says of its part beside other servers; nothing while it changes that.
+    pub(crate) async fn replication(&self) -> String {
+        ask(self.address(), "INFO replication").await.unwrap_or_default()
+    }
+
     /// Commands that it processed so far, this question included.
     pub(crate) async fn commands(&self) -> u64 {
         let stats: String = self.ask("INFO stats").await;

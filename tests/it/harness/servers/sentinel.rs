@@ -32,7 +32,7 @@ impl RedisSentinel {
             command
         });
         let watched = Self { master, replica, sentinel: sentinel.await? };
-        until(async || watched.replica.ask::<String>("INFO replication").await.contains("master_link_status:up")).await;
+        until(async || watched.replica.replication().await.contains("master_link_status:up")).await;
         // A failover needs a replica that the Sentinel has heard of.
         let known = async || ask::<Vec<redis::Value>>(watched.sentinel.address(), "SENTINEL REPLICAS wxkf").await;
         until(async || known().await.is_ok_and(|replicas| !replicas.is_empty())).await;

@@ -138,6 +138,28 @@ async fn a_token_of_a_key_that_is_not_given_is_absent_and_told_of() {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
+async fn a_damaged_row_hides_no_other() {
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
+    let (one, other) = (cache(&server.url(), &clock), cache(&server.url(), &clock));
+    let [whole, damaged] = ["ww1", "ww2"].map(|name| app(name, "s"));
+    for app in [&whole, &damaged] {
+        one.put(token(app, "T", 0)).await;
+    }
+    let key = format!("wxkf-gateway:{{ww2/{}}}:token", damaged.secret);
+    server.ask::<()>(&format!("HSET {key} fetched_at yesterday")).await;
+    until(async || {
+        assert_eq!(other.recall(&damaged).await, None);
+        other.check().await.is_err_and(|fault| fault.contains("does not open"))
+    })
+    .await;
+    assert_eq!(other.all().await.len(), 1);
+    assert!(other.recall(&whole).await.is_some());
+    other.put(token(&damaged, "T2", 1)).await;
+    assert_eq!(one.recall(&damaged).await.unwrap().access_token, Secret::new("T2"));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
 async fn a_redis_that_takes_no_writes_is_told_of() {
     let server = RedisServer::start_with(&["--maxmemory", "1"]).await.unwrap();
     let cache = cache(&server.url(), &clock());
