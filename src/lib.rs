@@ -61,10 +61,15 @@
 //!
 //! ## A token's way
 //!
-//! 1. [`access_token::AccessTokens::lease`]: the in-process cache; most reads end here.
-//! 2. A remembered refusal answers; else one *flight* per app asks WeCom, and everybody waits for it.
-//! 3. The token is kept in the store with its absolute expiry, so that a restart hands out what
-//!    remains of it. `renewal.rs` renews what is in use before it expires.
+//! 1. [`access_token::AccessTokens::lease`]: the near entry of the token cache; most reads end here.
+//!    With Redis one that was read within five seconds, without Redis or while it is away any that lives.
+//! 2. A remembered refusal answers; else one *flight* per app and process goes off, and everybody waits
+//!    for it, 15 s at most.
+//! 3. The flight takes a place in the budget of refusals if the secret never was a good one, waits for
+//!    its turn among the replicas ([`access_token::Agreement`]), looks into the cache again, and asks WeCom.
+//! 4. The token is kept with its absolute expiry, in Redis or in the store, unless a later one is there:
+//!    a restart or another replica hands out what remains of it. `renewal.rs` renews what is in use
+//!    before it expires.
 //!
 //! ## Where the house differs from the first plan
 //!

@@ -5,6 +5,7 @@
 //! manager. That one waits for reconnects in the caller's time, gives up for good on some errors, and
 //! goes on with a connection on which nothing answers any more.
 
+use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
@@ -153,7 +154,9 @@ impl From<&RedisError> for Away {
             let errors = error.clone().into_server_errors()?;
             errors.first().map(|(_, error)| error.code().to_owned())
         });
-        Self(code.map_or_else(|| error.category().into(), |code| format!("it answered {code}").into()))
+        let io = error.source().filter(|_| error.is_io_error()).map(ToString::to_string);
+        let text = code.map(|code| format!("it answered {code}")).or(io);
+        Self(text.unwrap_or_else(|| error.category().to_owned()).into())
     }
 }
 

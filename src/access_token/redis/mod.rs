@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tracing::warn;
 
 use self::inner::Inner;
 use self::link::Link;
@@ -104,11 +103,9 @@ impl TokenCache for RedisCache {
     }
 
     /// Redis outlives the process: each token is read when it is asked for. Here those of later keys are
-    /// sealed anew; what Redis cannot do now is done when the token is fetched next.
+    /// sealed anew; one that cannot be now, is when the app's next token is fetched.
     async fn load(&self) -> store::Result<()> {
-        if let Err(away) = self.0.reseal().await {
-            warn!(error = %away, "access tokens in Redis were not looked through for values of later keys");
-        }
+        let _ = self.0.reseal().await;
         Ok(())
     }
 

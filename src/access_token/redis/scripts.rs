@@ -11,8 +11,8 @@ use redis::Script;
 /// expiry of the key. Answers nothing, or the later token's fields.
 pub(super) static PUT_TOKEN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local there = redis.call('HGET', KEYS[1], 'fetched_at')
-         if there and tonumber(there) > tonumber(ARGV[2]) then
+        "local there = tonumber(redis.call('HGET', KEYS[1], 'fetched_at') or '')
+         if there and there > tonumber(ARGV[2]) then
            return redis.call('HMGET', KEYS[1], 'access_token', 'fetched_at', 'expires_at', 'renewed_to_same')
          end
          redis.call('HSET', KEYS[1], 'access_token', ARGV[1], 'fetched_at', ARGV[2], 'expires_at', ARGV[3],

@@ -4,7 +4,9 @@
 mod mongo;
 mod process;
 mod redis;
+mod sentinel;
 
 pub(crate) use super::relay::Relay;
 pub(crate) use mongo::{MongoKind, MongoServer};
 pub(crate) use redis::RedisServer;
+pub(crate) use sentinel::RedisSentinel;

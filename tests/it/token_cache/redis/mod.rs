@@ -3,7 +3,6 @@
 mod outages;
 mod replicas;
 mod sentinel;
-mod servers;
 mod shared;
 
 use std::sync::Arc;
@@ -13,9 +12,9 @@ use wxkf_gateway::domain::{Clock, Secret};
 use wxkf_gateway::lifecycle::Tasks;
 use wxkf_gateway::store::sealed::MasterKeys;
 
-use self::servers::RedisServer;
 use super::conformance::{Opened, conformance};
 use super::samples::clock;
+use crate::harness::servers::RedisServer;
 
 fn cache(url: &Secret, clock: &Clock) -> Arc<dyn TokenCache> {
     sealed_cache(url, MasterKeys::none(), clock)
@@ -27,7 +26,7 @@ fn sealed_cache(url: &Secret, keys: MasterKeys, clock: &Clock) -> Arc<dyn TokenC
 }
 
 async fn open() -> Opened {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let keys = MasterKeys::parse(&MasterKeys::generate()).unwrap();
     let [one, other] = [(); 2].map(|()| sealed_cache(&server.url(), keys.clone(), &clock));
     Opened { one, other, clock, keep: Box::new(server) }
@@ -39,11 +38,11 @@ mod alone {
 
 mod behind_sentinels {
     use super::super::conformance::Opened;
-    use super::servers::RedisSentinel;
     use super::{cache, clock};
+    use crate::harness::servers::RedisSentinel;
 
     async fn open() -> Opened {
-        let (sentinel, clock) = (RedisSentinel::start().await, clock());
+        let (sentinel, clock) = (RedisSentinel::start().await.unwrap(), clock());
         let [one, other] = [(); 2].map(|()| cache(&sentinel.url(), &clock));
         Opened { one, other, clock, keep: Box::new(sentinel) }
     }

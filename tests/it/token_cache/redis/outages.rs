@@ -9,7 +9,8 @@ use wxkf_gateway::domain::{AppKey, Secret};
 
 use super::super::samples::{app, clock, token};
 use super::cache;
-use super::servers::{RedisServer, Relay, until};
+use crate::admin::until;
+use crate::harness::servers::{RedisServer, Relay};
 
 /// What Redis may cost one request, and the machine's own delays.
 const ONE_WAIT: Duration = Duration::from_millis(350);
@@ -30,7 +31,7 @@ async fn is_served(cache: &Arc<dyn TokenCache>, app: &AppKey, text: &str) {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn killed_and_restarted_empty() {
-    let (mut server, clock, app) = (RedisServer::start().await, clock(), app("ww1", "s"));
+    let (mut server, clock, app) = (RedisServer::start().await.unwrap(), clock(), app("ww1", "s"));
     let [one, other] = [(); 2].map(|()| cache(&server.url(), &clock));
     one.put(token(&app, "T", 0)).await;
     server.kill().await;
@@ -52,7 +53,7 @@ async fn killed_and_restarted_empty() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn restarted_between_two_requests() {
-    let (mut server, clock, app) = (RedisServer::start().await, clock(), app("ww1", "s"));
+    let (mut server, clock, app) = (RedisServer::start().await.unwrap(), clock(), app("ww1", "s"));
     let cache = cache(&server.url(), &clock);
     cache.put(token(&app, "T", 0)).await;
     server.kill().await;
@@ -64,24 +65,24 @@ async fn restarted_between_two_requests() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn frozen() {
-    let (server, clock, app) = (RedisServer::start().await, clock(), app("ww1", "s"));
+    let (server, clock, app) = (RedisServer::start().await.unwrap(), clock(), app("ww1", "s"));
     let cache = cache(&server.url(), &clock);
     cache.put(token(&app, "T", 0)).await;
-    server.freeze().await;
+    server.freeze();
     clock.advance(Duration::from_secs(5));
     is_served(&cache, &app, "T").await;
     let began = Instant::now();
     let callers = (0..100).map(|_| cache.get(&app));
     assert!(futures::future::join_all(callers).await.iter().all(Option::is_some));
     assert!(began.elapsed() < ONE_WAIT);
-    server.thaw().await;
+    server.thaw();
     until(async || cache.check().await.is_ok()).await;
 }
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn the_later_token_wins_when_it_is_back() {
-    let (mut server, clock, app) = (RedisServer::start().await, clock(), app("ww1", "s"));
+    let (mut server, clock, app) = (RedisServer::start().await.unwrap(), clock(), app("ww1", "s"));
     let [one, other] = [(); 2].map(|()| cache(&server.url(), &clock));
     server.kill().await;
     for (cache, text, after) in [(&one, "earlier", 0), (&other, "later", 1)] {
@@ -99,7 +100,8 @@ async fn the_later_token_wins_when_it_is_back() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn away_at_the_start() {
-    let (mut server, clock, app) = (RedisServer::not_yet().await, clock(), app("ww1", "s"));
+    let (mut server, clock, app) = (RedisServer::start().await.unwrap(), clock(), app("ww1", "s"));
+    server.kill().await;
     let cache = cache(&server.url(), &clock);
     assert_eq!(cache.get(&app).await, None);
     assert!(cache.check().await.is_err());
@@ -111,11 +113,11 @@ async fn away_at_the_start() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn cut_off_and_half_open() {
-    let (server, clock, app) = (RedisServer::start().await, clock(), app("ww1", "s"));
-    let relay = Relay::to(server.port()).await;
-    let cache = cache(&relay.url(), &clock);
+    let (server, clock, app) = (RedisServer::start().await.unwrap(), clock(), app("ww1", "s"));
+    let relay = Relay::start(server.address()).await;
+    let cache = cache(&Secret::new(format!("redis://{}", relay.address())), &clock);
     cache.put(token(&app, "T", 0)).await;
-    for fault in [Relay::cut, Relay::mute] {
+    for fault in [Relay::cut, Relay::hang] {
         fault(&relay);
         clock.advance(Duration::from_secs(5));
         // The connection is noticed to be cut some milliseconds later.

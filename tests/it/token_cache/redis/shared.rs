@@ -9,13 +9,14 @@ use wxkf_gateway::domain::Secret;
 use wxkf_gateway::store::sealed::MasterKeys;
 
 use super::super::samples::{app, asker, clock, failure, refused, token};
-use super::servers::{RedisServer, until};
 use super::{cache, sealed_cache};
+use crate::admin::until;
+use crate::harness::servers::RedisServer;
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn one_replica_has_the_turn() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let (one, other) = (cache(&server.url(), &clock), cache(&server.url(), &clock));
     let app = app("ww1", "s");
     let turn = one.agreement().begin(&app).await;
@@ -37,7 +38,7 @@ async fn one_replica_has_the_turn() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_turn_that_lapsed_ends_no_other() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let (one, other) = (cache(&server.url(), &clock), cache(&server.url(), &clock));
     let app = app("ww1", "s");
     let lapsing = one.agreement().begin(&app).await;
@@ -55,7 +56,7 @@ async fn a_turn_that_lapsed_ends_no_other() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_place_of_a_dead_process_frees_itself() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let (one, other) = (cache(&server.url(), &clock), cache(&server.url(), &clock));
     let mut open = Vec::new();
     for _ in 0..20 {
@@ -69,7 +70,7 @@ async fn a_place_of_a_dead_process_frees_itself() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn an_outage_is_every_replicas_own() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let (one, other) = (cache(&server.url(), &clock), cache(&server.url(), &clock));
     let app = app("ww1", "s");
     let outage = failure(TokenError::Unavailable("down".into()), &clock);
@@ -83,7 +84,7 @@ async fn an_outage_is_every_replicas_own() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn everything_has_the_prefix_and_an_expiry_and_nothing_is_secret() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let keys = MasterKeys::parse(&MasterKeys::generate()).unwrap();
     let cache = sealed_cache(&server.url(), keys, &clock);
     let good = app("ww1", "S3CR3T");
@@ -117,7 +118,7 @@ async fn everything_has_the_prefix_and_an_expiry_and_nothing_is_secret() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_token_of_a_key_that_is_not_given_is_absent_and_told_of() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let [old, new] = [(); 2].map(|()| MasterKeys::parse(&MasterKeys::generate()).unwrap());
     let one = sealed_cache(&server.url(), old, &clock);
     let other = sealed_cache(&server.url(), new, &clock);
@@ -137,8 +138,30 @@ async fn a_token_of_a_key_that_is_not_given_is_absent_and_told_of() {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
+async fn a_damaged_row_hides_no_other() {
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
+    let (one, other) = (cache(&server.url(), &clock), cache(&server.url(), &clock));
+    let [whole, damaged] = ["ww1", "ww2"].map(|name| app(name, "s"));
+    for app in [&whole, &damaged] {
+        one.put(token(app, "T", 0)).await;
+    }
+    let key = format!("wxkf-gateway:{{ww2/{}}}:token", damaged.secret);
+    server.ask::<()>(&format!("HSET {key} fetched_at yesterday")).await;
+    until(async || {
+        assert_eq!(other.recall(&damaged).await, None);
+        other.check().await.is_err_and(|fault| fault.contains("does not open"))
+    })
+    .await;
+    assert_eq!(other.all().await.len(), 1);
+    assert!(other.recall(&whole).await.is_some());
+    other.put(token(&damaged, "T2", 1)).await;
+    assert_eq!(one.recall(&damaged).await.unwrap().access_token, Secret::new("T2"));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
 async fn a_redis_that_takes_no_writes_is_told_of() {
-    let server = RedisServer::start_with(&["--maxmemory", "1", "--maxmemory-policy", "noeviction"]).await;
+    let server = RedisServer::start_with(&["--maxmemory", "1"]).await.unwrap();
     let cache = cache(&server.url(), &clock());
     let fault = cache.check().await.unwrap_err();
     assert!(fault.contains("OOM"), "{fault}");
@@ -154,7 +177,7 @@ async fn a_redis_that_takes_no_writes_is_told_of() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn tokens_are_sealed_anew_at_the_start() {
-    let (server, clock) = (RedisServer::start().await, clock());
+    let (server, clock) = (RedisServer::start().await.unwrap(), clock());
     let [old, new] = [(); 2].map(|()| MasterKeys::generate());
     let keys = |list: &[&Secret]| {
         let list: Vec<_> = list.iter().map(|key| key.expose()).collect();
