@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn ids_sort_by_time_and_then_as_they_were_made() {
-        let at = |millis| Timestamp::from_millisecond(1_700_000_000_000 + millis).unwrap();
+        let at = |millis: i64| Timestamp::from_millisecond(1_700_000_000_000 + millis).unwrap();
         let (one, two, later) = (AuditId::new(at(0)), AuditId::new(at(0)), AuditId::new(at(1)));
         assert!(one < two && two < later);
         assert!(AuditId::floor(at(0)) < one && two < AuditId::floor(at(1)) && AuditId::floor(at(1)) < later);

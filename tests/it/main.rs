@@ -4,6 +4,7 @@
 
 mod admin;
 mod architecture;
+mod audit;
 mod callbacks;
 mod cli;
 mod crash;
