@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use axum::extract::FromRef;
 use tracing::{info, warn};
 
-use crate::access_token::{self, AccessTokens, MemoryCache, TokenParts, TokenSettings};
+use crate::access_token::{self, AccessTokens, MemoryCache, RedisCache, TokenCache, TokenParts, TokenSettings};
 use crate::admin::corps::PublicUrl;
 use crate::callback::Callbacks;
 use crate::config::{self, Config, DispatchFormat, Registration};
@@ -20,6 +20,7 @@ use crate::http::health::{Checked, Health};
 use crate::lifecycle::{Readiness, Tasks};
 use crate::manager::Manager;
 use crate::manager::proof::{Listing, Policy, Proof};
+use crate::proxy::{self, ApiProxy};
 use crate::store::corps_file::{CorpsFile, CorpsFileError, DeclaredCorps, Reload};
 use crate::store::sealed::MasterKeys;
 use crate::store::sqlite::{KeySource, OpenError, SqliteStore};
@@ -61,6 +62,7 @@ state! {
     callbacks: Arc<Callbacks>,
     manager: Arc<Manager>,
     tokens: AccessTokens,
+    proxy: Arc<ApiProxy>,
     trail: Trail,
     tasks: Tasks,
     clock: Clock,
@@ -97,6 +99,8 @@ pub enum BuildError {
     CorpsFile(#[from] CorpsFileError),
     #[error("MASTER_KEY {0}")]
     MasterKey(Invalid),
+    #[error("REDIS_URL {0}")]
+    RedisUrl(Invalid),
     #[error("cannot keep the generated ADMIN_TOKEN in DATA_DIR: {0}")]
     AdminToken(std::io::Error),
     #[error("cannot set up outgoing calls: {0}")]
@@ -164,14 +168,22 @@ impl App {
             None => store.clone(),
         };
         let directory = Arc::new(Directory::new(corps.clone(), store.clone(), Sharing::Exclusive));
-        let health = Health::new(readiness.clone(), [("store", Arc::new(StorePart(store.clone())) as _)]);
+        let cache = token_cache(config, &store, &clock, &tasks)?;
+        let parts: [(_, Arc<dyn Checked>); 2] = [
+            ("store", Arc::new(StorePart { store: store.clone(), directory: directory.clone() })),
+            ("cache", Arc::new(CachePart(cache.clone()))),
+        ];
+        let health = Health::new(readiness.clone(), parts);
         if let Some(file) = corps_file {
             tasks.spawn(watch_corps_file(file, directory.clone(), health.clone(), clock.clone(), tasks.clone()));
         }
 
-        let wecom = wecom_client(config)?;
-        let tokens = access_tokens(config, &corps, &store, &wecom, &clock, &tasks);
+        let (proxy, exceptions) = (config.https_proxy.as_ref(), config.no_proxy.as_deref());
+        let to_wecom = egress::wecom_client(proxy, exceptions, proxy::SILENCE_LIMIT)?;
+        let wecom = wecom_client(config, to_wecom.clone());
+        let tokens = access_tokens(config, cache, &corps, &store, &wecom, &clock, &tasks);
         let dispatcher = dispatcher(config, &store, &directory, &clock, &tasks)?;
+        let api = ApiProxy::new(config.wecom_api_base_url.clone(), to_wecom, tokens.clone());
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
         let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());
@@ -195,6 +207,7 @@ impl App {
             directory,
             dispatcher,
             tokens,
+            proxy: Arc::new(api),
             clock,
             health,
             metrics,
@@ -222,14 +235,35 @@ fn doors(config: &Config, trail: &Trail) -> Result<Doors, BuildError> {
     Ok(Doors { puppets: door(config.puppet_passwords.clone()), admins: door(admin_tokens) })
 }
 
-fn wecom_client(config: &Config) -> reqwest::Result<WecomClient> {
-    let http = egress::wecom_client(config.https_proxy.as_ref(), config.no_proxy.as_deref())?;
+fn wecom_client(config: &Config, http: reqwest::Client) -> WecomClient {
     let settings = WecomSettings::new(config.wecom_api_base_url.clone(), config.access_token_url.clone());
-    Ok(WecomClient::new(settings, http))
+    WecomClient::new(settings, http)
+}
+
+/// Where access tokens are kept.
+fn token_cache(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<Arc<dyn TokenCache>, BuildError> {
+    let Some(url) = &config.redis_url else {
+        return Ok(Arc::new(MemoryCache::new(store.clone(), tasks.clone(), clock.clone())));
+    };
+    let keys = given_keys(config)?;
+    let cache = RedisCache::new(url, keys, tasks.clone(), clock.clone()).map_err(BuildError::RedisUrl)?;
+    Ok(Arc::new(cache))
+}
+
+/// The keys of `MASTER_KEY`. A generated one is no other replica's, so that it seals nothing shared.
+fn given_keys(config: &Config) -> Result<MasterKeys, BuildError> {
+    let Some(keys) = &config.master_key else { return Ok(MasterKeys::none()) };
+    MasterKeys::parse(keys).map_err(BuildError::MasterKey)
 }
 
 fn access_tokens(
     config: &Config,
+    cache: Arc<dyn TokenCache>,
     corps: &Arc<dyn Corps>,
     store: &Arc<dyn Store>,
     wecom: &WecomClient,
@@ -239,7 +273,7 @@ fn access_tokens(
     let settings = TokenSettings { max_lease: config.token_max_lease, ..TokenSettings::default() };
     let parts = TokenParts {
         wecom: wecom.clone(),
-        cache: Arc::new(MemoryCache::new(store.clone(), tasks.clone(), clock.clone())),
+        cache,
         corps: corps.clone(),
         puppets: store.clone(),
         tasks: tasks.clone(),
@@ -307,12 +341,27 @@ async fn watch_corps_file(file: Arc<CorpsFile>, directory: Arc<Directory>, healt
 
 /// The store as `/readyz` asks it.
 #[derive(Debug)]
-struct StorePart(Arc<dyn Store>);
+struct StorePart {
+    store: Arc<dyn Store>,
+    directory: Arc<Directory>,
+}
 
 #[async_trait]
 impl Checked for StorePart {
     async fn check(&self) -> Result<(), String> {
-        self.0.check().await.map_err(|error| error.to_string())
+        self.store.check().await.map_err(|error| error.to_string())?;
+        self.directory.locked().map_or(Ok(()), |error| Err(error.to_string()))
+    }
+}
+
+/// The token cache as `/readyz` asks it.
+#[derive(Debug)]
+struct CachePart(Arc<dyn TokenCache>);
+
+#[async_trait]
+impl Checked for CachePart {
+    async fn check(&self) -> Result<(), String> {
+        self.0.check().await
     }
 }
 
@@ -321,5 +370,6 @@ fn describe_metrics() {
     audit::describe_metrics();
     dispatcher::describe_metrics();
     wecom::describe_metrics();
+    proxy::describe_metrics();
     crate::callback::describe_metrics();
 }

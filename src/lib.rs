@@ -29,6 +29,7 @@
 //! | [`admin`] | the operators' API | tokens, dispatcher, store, http |
 //! | [`manager`] | the registry of bots, and the proof behind it | tokens, dispatcher, store, wecom |
 //! | [`callback`] | verify, open, hand on | dispatcher, store |
+//! | [`proxy`] | WeCom's API through the gateway, with tokens filled in and healed | tokens, http |
 //! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
 //! | [`access_token`] | one upstream call per token life | store, wecom |
 //! | [`http`] | what all routes share: doors, bodies, problems, health, the record of changes | store, telemetry |
@@ -88,6 +89,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod manager;
 pub mod openapi;
+pub mod proxy;
 pub mod router;
 pub mod server;
 pub mod simulator;

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::app::{App, AppState};
 use crate::http::{audit, auth, health, problem};
 use crate::openapi::{self, Document};
-use crate::{access_token, admin, callback, manager};
+use crate::{access_token, admin, callback, manager, proxy};
 
 /// What WeCom calls. Its signature is the door.
 fn wecom() -> OpenApiRouter<AppState> {
@@ -25,6 +25,8 @@ fn bots() -> OpenApiRouter<AppState> {
         .routes(routes!(manager::routes::info))
         .routes(routes!(access_token::routes::puppet_get_token))
         .routes(routes!(access_token::routes::corp_access_token))
+        .routes(routes!(proxy::routes::bots_get, proxy::routes::bots_post))
+        .routes(routes!(proxy::routes::sdks_get, proxy::routes::sdks_post))
 }
 
 /// What bots call to change the registry.

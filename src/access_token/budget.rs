@@ -5,30 +5,32 @@
 //! thousand wrong secrets at the same time would all be asked before the first was counted.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::domain::CorpId;
+use crate::domain::{Clock, CorpId};
 
-const WINDOW: Duration = Duration::from_secs(3600);
-const A_CORP: usize = 20;
-const UNKNOWN_CORPS: usize = 100;
-const IN_ALL: usize = 500;
+pub(super) const WINDOW: Duration = Duration::from_secs(3600);
+pub(super) const A_CORP: usize = 20;
+pub(super) const UNKNOWN_CORPS: usize = 100;
+pub(super) const IN_ALL: usize = 500;
 
 /// Whether a corp is known to the gateway; ids that anybody can make up share one budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub enum Standing {
     Known,
     Unknown,
 }
 
+/// Whose secret is asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Asker {
-    corp: CorpId,
-    standing: Standing,
+pub struct Asker {
+    pub corp: CorpId,
+    pub standing: Standing,
 }
 
 #[derive(Debug, Default)]
@@ -40,17 +42,23 @@ struct Counts {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Budget {
+struct Inner {
     counts: Mutex<Counts>,
     given_back: Notify,
 }
 
+/// The budget of one process. Clones share it.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Budget(Arc<Inner>);
+
 /// A place in the budget, given back when dropped.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct Place<'a> {
-    budget: &'a Budget,
+pub struct Place {
+    budget: Budget,
     asker: Asker,
+    /// Names the place among those of all replicas.
+    id: u64,
 }
 
 enum Taken {
@@ -62,12 +70,11 @@ enum Taken {
 
 impl Budget {
     /// Takes a place, waiting for those whose answer is still open. `None`: spent for this hour.
-    pub(super) async fn take(&self, corp: &CorpId, standing: Standing, now: Timestamp) -> Option<Place<'_>> {
-        let asker = Asker { corp: corp.clone(), standing };
+    pub(super) async fn take(&self, asker: Asker, clock: &Clock) -> Option<Place> {
         loop {
-            let given_back = self.given_back.notified();
-            match self.counts.lock().take(&asker, now) {
-                Taken::Place => return Some(Place { budget: self, asker }),
+            let given_back = self.0.given_back.notified();
+            match self.0.counts.lock().take(&asker, clock.now()) {
+                Taken::Place => return Some(Place { budget: self.clone(), asker, id: rand::random() }),
                 Taken::Spent => return None,
                 Taken::NotYet => {}
             }
@@ -101,21 +108,28 @@ fn has_room<'a>(counted: impl Iterator<Item = &'a Asker>, asker: &Asker) -> bool
     all < IN_ALL && corp < A_CORP && (asker.standing == Standing::Known || unknown < UNKNOWN_CORPS)
 }
 
-impl Place<'_> {
-    /// The answer was a refusal: the place is used up for an hour.
-    pub(super) fn refused(self, now: Timestamp) {
-        self.budget.counts.lock().refused.push_back((now, self.asker.clone()));
+impl Place {
+    pub(super) fn asker(&self) -> &Asker {
+        &self.asker
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn use_up(self, now: Timestamp) {
+        self.budget.0.counts.lock().refused.push_back((now, self.asker.clone()));
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.budget.counts.lock();
+        let mut counts = self.budget.0.counts.lock();
         if let Some(index) = counts.pending.iter().position(|pending| *pending == self.asker) {
             counts.pending.swap_remove(index);
         }
         drop(counts);
-        self.budget.given_back.notify_waiters();
+        self.budget.0.given_back.notify_waiters();
     }
 }
 
@@ -123,13 +137,14 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
-    fn corp(number: usize) -> CorpId {
-        CorpId::parse(&format!("ww{number}")).unwrap()
+    fn asker(number: usize, standing: Standing) -> Asker {
+        Asker { corp: CorpId::parse(&format!("ww{number}")).unwrap(), standing }
     }
 
     async fn refuse(budget: &Budget, number: usize, standing: Standing, at: i64) -> Option<()> {
         let now = Timestamp::from_second(at).unwrap();
-        budget.take(&corp(number), standing, now).await.map(|place| place.refused(now))
+        let place = budget.take(asker(number, standing), &Clock::standing_still_at(now)).await;
+        place.map(|place| place.use_up(now))
     }
 
     #[tokio::test]
@@ -160,17 +175,17 @@ mod tests {
     #[tokio::test]
     async fn an_open_answer_is_waited_for_and_success_costs_nothing() {
         let budget = Budget::default();
-        let now = Timestamp::UNIX_EPOCH;
-        let corp = corp(1);
+        let clock = Clock::standing_still_at(Timestamp::UNIX_EPOCH);
+        let take = || budget.take(asker(1, Standing::Known), &clock);
         let mut open = Vec::new();
         for _ in 0..20 {
-            open.push(budget.take(&corp, Standing::Known, now).await.unwrap());
+            open.push(take().await.unwrap());
         }
-        let (late, ()) = tokio::join!(budget.take(&corp, Standing::Known, now), async { drop(open.pop()) });
+        let (late, ()) = tokio::join!(take(), async { drop(open.pop()) });
         assert!(late.is_some());
         drop((late, open));
         for _ in 0..50 {
-            drop(budget.take(&corp, Standing::Known, now).await.unwrap());
+            drop(take().await.unwrap());
         }
     }
 }

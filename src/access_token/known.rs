@@ -21,7 +21,7 @@ impl Directory {
     /// A corp is known by its credentials, a registration, or a token it obtained. While the store
     /// cannot say, it is unknown: that budget still lets a hundred through.
     pub(super) async fn standing(&self, corp: &CorpId, cache: &dyn TokenCache) -> Standing {
-        if cache.corp_obtained(corp) {
+        if cache.corp_obtained(corp).await {
             return Standing::Known;
         }
         match tokio::time::timeout(STORE_LIMIT, self.look_up(corp)).await {

@@ -1,22 +1,27 @@
 //! What this process remembers of each app that has a token: its secret (renewals need it), when
-//! it was used last, and the counts that operators see.
+//! it was used last, and the counts that operators see. Of apps that were refused: the secret, for an
+//! operator who wants them asked anew. Secrets stay in the process.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
 
 use jiff::Timestamp;
+use moka::sync::Cache;
 use parking_lot::{Mutex, RwLock};
 
+use super::failure::KEPT_FOR;
 use crate::domain::{App, AppKey};
 
-/// Forced renewals ask at most so often.
-const BETWEEN_FORCED: Duration = Duration::from_secs(60);
+/// The budget lets 500 refusals an hour through; the rest is room for an outage of many apps.
+const REFUSED_APPS: u64 = 10_000;
 
-/// Grows by apps that obtained a token, never by requests.
-#[derive(Debug, Default)]
-pub(super) struct Ledger(RwLock<HashMap<AppKey, Arc<Record>>>);
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// Grows by apps that obtained a token, never by requests.
+    records: RwLock<HashMap<AppKey, Arc<Record>>>,
+    refused: Cache<AppKey, App>,
+}
 
 #[derive(Debug)]
 pub(super) struct Record {
@@ -26,7 +31,6 @@ pub(super) struct Record {
     upstream_calls: AtomicU64,
     renewals: AtomicU64,
     last_error: Mutex<Option<String>>,
-    last_forced: Mutex<Option<Timestamp>>,
 }
 
 /// The counts of a record.
@@ -39,7 +43,7 @@ pub(super) struct Counts {
 
 impl Ledger {
     pub(super) fn get(&self, key: &AppKey) -> Option<Arc<Record>> {
-        self.0.read().get(key).cloned()
+        self.records.read().get(key).cloned()
     }
 
     /// The app's record, opened if there is none. Only for apps that obtained a token.
@@ -47,20 +51,37 @@ impl Ledger {
         if let Some(record) = self.get(key) {
             return record;
         }
-        self.0.write().entry(key.clone()).or_insert_with(|| Arc::new(Record::new(app.clone()))).clone()
+        self.records.write().entry(key.clone()).or_insert_with(|| Arc::new(Record::new(app.clone()))).clone()
     }
 
     /// A caller got the app's token.
     pub(super) fn used(&self, app: &App, key: &AppKey, now: Timestamp) {
         let note = |record: &Record| record.last_used.store(now.as_millisecond(), Ordering::Relaxed);
-        if let Some(record) = self.0.read().get(key) {
+        if let Some(record) = self.records.read().get(key) {
             return note(record);
         }
         note(&self.open(app, key));
     }
 
+    /// The app was refused.
+    pub(super) fn refused(&self, app: &App, key: &AppKey) {
+        self.refused.insert(key.clone(), app.clone());
+    }
+
+    /// The app that the key stands for, if it was asked for here.
+    pub(super) fn app_of(&self, key: &AppKey) -> Option<App> {
+        self.get(key).map(|record| record.app.clone()).or_else(|| self.refused.get(key))
+    }
+
     pub(super) fn records(&self) -> Vec<(AppKey, Arc<Record>)> {
-        self.0.read().iter().map(|(key, record)| (key.clone(), record.clone())).collect()
+        self.records.read().iter().map(|(key, record)| (key.clone(), record.clone())).collect()
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        let refused = Cache::builder().max_capacity(REFUSED_APPS).time_to_live(KEPT_FOR).build();
+        Self { records: RwLock::default(), refused }
     }
 }
 
@@ -72,7 +93,6 @@ impl Record {
             upstream_calls: AtomicU64::new(0),
             renewals: AtomicU64::new(0),
             last_error: Mutex::default(),
-            last_forced: Mutex::default(),
         }
     }
 
@@ -92,21 +112,6 @@ impl Record {
         *self.last_error.lock() = Some(error);
     }
 
-    /// Whether a forced renewal may ask now; if so, none may for a minute.
-    pub(super) fn begin_forced(&self, now: Timestamp) -> Forced {
-        let mut last = self.last_forced.lock();
-        if last.is_some_and(|last| last.checked_add(BETWEEN_FORCED).is_ok_and(|next| now < next)) {
-            return Forced::TooSoon;
-        }
-        *last = Some(now);
-        Forced::Begun
-    }
-
-    /// The renewal came to nothing; an operator, who may have mended the cause, need not wait.
-    pub(super) fn forget_forced(&self) {
-        *self.last_forced.lock() = None;
-    }
-
     pub(super) fn counts(&self) -> Counts {
         Counts {
             upstream_calls: self.upstream_calls.load(Ordering::Relaxed),
@@ -121,10 +126,4 @@ impl Record {
 pub(super) enum Replaced {
     Nothing,
     Another,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Forced {
-    Begun,
-    TooSoon,
 }

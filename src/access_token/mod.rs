@@ -2,23 +2,27 @@
 //!
 //! The one decision a reader would question: failures are kept as carefully as tokens. WeCom bans
 //! the address of whoever keeps asking with a wrong secret, and all corps behind the gateway share
-//! that address; so a refusal answers for a while in WeCom's place (`refusal`), and refused secrets
+//! that address; so a refusal answers for a while in WeCom's place (`failure`), and refused secrets
 //! have a budget (`budget`).
 //!
-//! A read goes: cache → remembered failure → flight (`flights`), which looks again and asks
-//! upstream (`source`). What is handed out are the seconds that remain, never those that were granted.
+//! A read goes: cache → remembered failure → flight (`flights`), which waits for its turn among the
+//! replicas (`agreement`), looks again and asks upstream (`source`). What is handed out are the seconds
+//! that remain, never those that were granted.
 
+mod agreement;
 mod budget;
 mod cache;
 mod error;
+mod failure;
 mod flights;
 mod known;
 mod ledger;
 mod life;
 mod memory;
+mod near;
 mod operators;
-mod query;
-mod refusal;
+pub mod query;
+mod redis;
 mod renewal;
 pub mod routes;
 mod source;
@@ -27,10 +31,14 @@ mod testkit;
 #[cfg(test)]
 mod tests;
 
+pub use agreement::{Agreement, Company, Forced, Turn};
+pub use budget::{Asker, Place, Standing};
 pub use cache::TokenCache;
 pub use error::TokenError;
+pub use failure::Failure;
 pub use memory::MemoryCache;
 pub use operators::TokenInfo;
+pub use redis::RedisCache;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,9 +51,8 @@ use crate::lifecycle::Tasks;
 use crate::store::{Corps, Puppets, StoredToken};
 use crate::wecom::WecomClient;
 use error::Outlook;
-use flights::{Flights, Landing, Outcome};
-use ledger::Forced;
-use source::{Purpose, Source};
+use flights::{Flights, Landing};
+use source::{Outcome, Purpose, Source};
 
 /// How tokens are handed out.
 #[derive(Debug, Clone)]
@@ -106,7 +113,7 @@ pub struct AccessTokens {
 struct Inner {
     settings: TokenSettings,
     source: Source,
-    flights: Flights,
+    flights: Flights<AppKey, Outcome>,
     tasks: Tasks,
 }
 
@@ -115,8 +122,6 @@ impl AccessTokens {
         let source = Source {
             wecom: parts.wecom,
             cache: parts.cache,
-            refusals: refusal::Refusals::new(),
-            budget: budget::Budget::default(),
             directory: known::Directory { corps: parts.corps, puppets: parts.puppets },
             ledger: ledger::Ledger::default(),
             clock: parts.clock,
@@ -131,7 +136,7 @@ impl AccessTokens {
             counter!("wxkf_access_token_requests_total", "result" => "hit").increment(1);
             return Ok(self.lend(app, &key, &token));
         }
-        if let Some(error) = self.inner.source.refusals.remembered(&key, self.now()).await {
+        if let Some(error) = self.inner.source.remembered(&key) {
             counter!("wxkf_access_token_requests_total", "result" => "remembered_failure").increment(1);
             return Err(error);
         }
@@ -146,8 +151,7 @@ impl AccessTokens {
     /// also while upstream is down.
     pub async fn renew(&self, app: &App, rejected: &Secret) -> Result<Lease, TokenError> {
         let key = app.key();
-        let cached = self.inner.source.cache.recall(&key).await;
-        let Some(current) = cached.filter(|token| life::is_live(token, self.now())) else {
+        let Some(current) = self.live(&key).await else {
             return self.lease(app).await;
         };
         if current.access_token != *rejected {
@@ -168,7 +172,11 @@ impl AccessTokens {
 
     /// Whether a lease would be answered without asking upstream.
     pub async fn is_cached(&self, app: &App) -> bool {
-        let token = self.inner.source.cache.recall(&app.key()).await;
+        let key = app.key();
+        if self.live(&key).await.is_some() {
+            return true;
+        }
+        let token = self.inner.source.cache.recall(&key).await;
         token.is_some_and(|token| life::is_live(&token, self.now()))
     }
 
@@ -184,6 +192,11 @@ impl AccessTokens {
     /// from this one itself, or from a replica.
     fn leads_back(&self, header: Option<&http::HeaderValue>) -> bool {
         self.inner.source.wecom.leads_back(header)
+    }
+
+    /// The app's token, if one lives in the cache: nobody is asked for it.
+    pub async fn current(&self, key: &AppKey) -> Option<Secret> {
+        self.live(key).await.map(|token| token.access_token.clone())
     }
 
     async fn live(&self, key: &AppKey) -> Option<Arc<StoredToken>> {
@@ -207,9 +220,7 @@ impl AccessTokens {
 
     /// Joins the app's flight or starts a forced one; `None` when one was forced less than a minute ago.
     async fn force(&self, app: &App, key: &AppKey, purpose: Purpose) -> Option<Outcome> {
-        let record = self.inner.source.ledger.open(app, key);
-        let now = self.now();
-        let may_start = || record.begin_forced(now) == Forced::Begun;
+        let may_start = || !self.inner.source.agreement().forced_lately(key);
         let flight = self.flight(app, key, purpose);
         let landing = self.inner.flights.join_if(key, &self.inner.tasks, flight, may_start)?;
         Some(self.wait_for(landing).await)
@@ -220,10 +231,11 @@ impl AccessTokens {
         async move { inner.source.obtain(&app, &key, &purpose).await }
     }
 
-    async fn wait_for(&self, landing: Landing) -> Outcome {
+    async fn wait_for(&self, landing: Landing<Outcome>) -> Outcome {
         let wait = self.inner.settings.wait;
         let late = |_| TokenError::Unavailable(format!("no token within {} s", wait.as_secs()).into());
-        tokio::time::timeout(wait, landing).await.map_err(late)?
+        let broken_off = || Err(TokenError::Unavailable("the gateway broke off while asking for the token".into()));
+        tokio::time::timeout(wait, landing).await.map_err(late)?.unwrap_or_else(broken_off)
     }
 
     fn now(&self) -> Timestamp {
@@ -235,6 +247,7 @@ impl AccessTokens {
 pub fn describe_metrics() {
     describe_counter!("wxkf_access_token_requests_total", "Requests for access tokens by how they were answered");
     describe_counter!("wxkf_access_token_refresh_total", "Attempts to obtain an access token by what came of them");
+    describe_counter!("wxkf_redis_exchanges_total", "Exchanges with Redis by what came of them; none while it rests");
     describe_histogram!(
         "wxkf_access_token_refresh_duration_seconds",
         Unit::Seconds,

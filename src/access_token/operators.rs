@@ -29,12 +29,13 @@ pub struct TokenInfo {
 
 impl AccessTokens {
     /// The tokens that live, those that cannot be renewed, and the apps that are refused now; by app.
-    pub fn list(&self) -> Vec<TokenInfo> {
+    pub async fn list(&self) -> Vec<TokenInfo> {
         let (source, now) = (&self.inner.source, self.now());
-        let cached = source.cache.all();
+        let cached = source.cache.all().await;
         let known: HashSet<&AppKey> = cached.iter().map(|token| &token.app).collect();
-        let refused = source.refusals.now(now).into_iter().filter(|(key, _)| !known.contains(key));
-        let mut tokens: Vec<TokenInfo> = refused.map(|(key, error)| TokenInfo::refused(key, &error)).collect();
+        let failures = source.agreement().failures().into_iter();
+        let refused = failures.filter(|(key, last)| now < last.until && !known.contains(key));
+        let mut tokens: Vec<TokenInfo> = refused.map(|(key, last)| TokenInfo::refused(key, &last.error)).collect();
         for token in &cached {
             let counts = source.ledger.get(&token.app).map(|record| record.counts()).unwrap_or_default();
             if life::is_live(token, now) || counts.last_error.is_some() {
@@ -49,11 +50,11 @@ impl AccessTokens {
     /// nobody is asked.
     pub async fn renew_by_operator(&self, key: &AppKey) -> Result<(), TokenError> {
         let app = self.app_of(key).await;
-        self.inner.source.refusals.forget(key).await;
+        self.inner.source.agreement().forget(key).await;
         let app = app.ok_or(TokenError::SecretUnknown)?;
         match self.force(&app, key, Purpose::Operator).await {
             Some(Err(error)) => {
-                self.inner.source.ledger.open(&app, key).forget_forced();
+                self.inner.source.agreement().forget_forced(key).await;
                 Err(error)
             }
             Some(Ok(_)) | None => Ok(()),
@@ -63,10 +64,7 @@ impl AccessTokens {
     /// The app that the key stands for: known from its callers, else from a registration.
     pub async fn app_of(&self, key: &AppKey) -> Option<App> {
         let source = &self.inner.source;
-        if let Some(record) = source.ledger.get(key) {
-            return Some(record.app.clone());
-        }
-        match source.refusals.app_of(key).await {
+        match source.ledger.app_of(key) {
             Some(app) => Some(app),
             None => source.directory.registered_app(key).await,
         }

@@ -10,17 +10,17 @@ use crate::wecom::Errcode;
 
 /// What a token request asks.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct TokenQuery {
-    pub(super) app: App,
+pub struct TokenQuery {
+    pub app: App,
     /// The token that the caller saw fail.
-    pub(super) invalid_token: Option<Secret>,
+    pub invalid_token: Option<Secret>,
 }
 
 /// What is wrong with the query, in WeCom's numbers and our words.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadQuery {
-    pub(super) errcode: Errcode,
-    pub(super) errmsg: String,
+pub struct BadQuery {
+    pub errcode: Errcode,
+    pub errmsg: String,
 }
 
 impl BadQuery {
@@ -31,7 +31,7 @@ impl BadQuery {
 
 const EXPECTED: &str = "expected ?corpid=CORPID&corpsecret=SECRET";
 
-pub(super) fn parse(query: &str) -> Result<TokenQuery, BadQuery> {
+pub fn parse(query: &str) -> Result<TokenQuery, BadQuery> {
     let (mut corpid, mut corpsecret, mut invalid_token) = (None, None, None);
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

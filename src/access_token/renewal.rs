@@ -45,14 +45,14 @@ impl AccessTokens {
         }
         loop {
             self.renew_due().await;
-            tokio::time::sleep(self.until_next().await.clamp(SHORTEST_WAIT, LONGEST_WAIT)).await;
+            tokio::time::sleep(self.until_next().clamp(SHORTEST_WAIT, LONGEST_WAIT)).await;
         }
     }
 
     /// Renews what is due now.
     pub(super) async fn renew_due(&self) {
         let now = self.inner.source.clock.now();
-        let due: Vec<Due> = self.upcoming().await.into_iter().filter(|due| due.at <= now).collect();
+        let due: Vec<Due> = self.upcoming().into_iter().filter(|due| due.at <= now).collect();
         let renew = async |due: Due| {
             // A failure is remembered and logged where it happened; the next pass tries again.
             let _ = self.fly(&due.app, &due.key, Purpose::Ahead(due.fetched_at)).await;
@@ -60,20 +60,23 @@ impl AccessTokens {
         futures::stream::iter(due).for_each_concurrent(AT_ONCE, renew).await;
     }
 
-    async fn until_next(&self) -> Duration {
+    fn until_next(&self) -> Duration {
         let now = self.inner.source.clock.now();
-        let next = self.upcoming().await.into_iter().map(|due| due.at).min();
+        let next = self.upcoming().into_iter().map(|due| due.at).min();
         next.and_then(|next| Duration::try_from(next.duration_since(now)).ok()).unwrap_or(LONGEST_WAIT)
     }
 
-    /// The tokens in use that live, and when each is to be renewed.
-    async fn upcoming(&self) -> Vec<Due> {
-        let now = self.inner.source.clock.now();
+    /// The tokens in use that live, and when each is to be renewed. Asks nobody, because it looks at
+    /// every token every few seconds: whether another replica was faster, the flight finds out.
+    fn upcoming(&self) -> Vec<Due> {
+        let (source, now) = (&self.inner.source, self.inner.source.clock.now());
         let mut upcoming = Vec::new();
-        for (key, record) in self.inner.source.ledger.records() {
-            let Some(token) = self.inner.source.cache.get(&key).await else { continue };
+        for (key, record) in source.ledger.records() {
+            let Some(token) = source.cache.known(&key) else { continue };
             let in_use = life::is_live(&token, now) && record.used_since(token.fetched_at);
             if let Some(at) = life::renewal_at(&token).filter(|_| in_use) {
+                let failed_until = source.agreement().failure(&key).map_or(at, |last| last.until);
+                let at = at.max(failed_until);
                 upcoming.push(Due { at, app: record.app.clone(), key, fetched_at: token.fetched_at });
             }
         }

@@ -7,17 +7,19 @@ use jiff::Timestamp;
 use metrics::{counter, histogram};
 use tracing::{info, warn};
 
-use super::budget::{Budget, Place};
+use super::agreement::{Agreement, Company, Forced};
+use super::budget::{Asker, Place};
 use super::cache::TokenCache;
 use super::error::TokenError;
-use super::flights::Outcome;
+use super::failure::Failure;
 use super::known::Directory;
 use super::ledger::{Ledger, Replaced};
 use super::life;
-use super::refusal::Refusals;
 use crate::domain::{App, AppKey, Clock, Secret};
 use crate::store::StoredToken;
 use crate::wecom::{Class, WecomClient};
+
+pub(super) type Outcome = Result<Arc<StoredToken>, TokenError>;
 
 /// What a flight is for; it asks upstream only while that is still wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,10 @@ impl Purpose {
         }
     }
 
+    fn is_forced(&self) -> bool {
+        matches!(self, Self::Rejected(_) | Self::Operator)
+    }
+
     /// The token that a forced renewal tells upstream is no good.
     fn invalid_token<'a>(&'a self, cached: Option<&'a StoredToken>) -> Option<&'a Secret> {
         match self {
@@ -58,37 +64,99 @@ impl Purpose {
 pub(super) struct Source {
     pub(super) wecom: WecomClient,
     pub(super) cache: Arc<dyn TokenCache>,
-    pub(super) refusals: Refusals,
-    pub(super) budget: Budget,
     pub(super) directory: Directory,
     pub(super) ledger: Ledger,
     pub(super) clock: Clock,
 }
 
+/// What a look at the cache says to a flight.
+enum Look {
+    Answered(Outcome),
+    /// Upstream is to be asked; with the app's last token.
+    Ask(Option<Arc<StoredToken>>),
+}
+
 impl Source {
-    pub(super) async fn obtain(&self, app: &App, key: &AppKey, purpose: &Purpose) -> Outcome {
-        let cached = self.cache.recall(key).await;
-        if let Some(token) = cached.as_ref().filter(|token| purpose.is_met_by(token, self.clock.now())) {
-            return Ok(token.clone());
-        }
-        if let Some(error) = self.refusals.remembered(key, self.clock.now()).await {
-            return Err(error);
-        }
-        // A pair that was good once is always asked, and costs the others nothing.
-        let place = match &cached {
-            Some(_) => None,
-            None => Some(self.place(app).await?),
-        };
-        self.ask(app, key, purpose, cached.as_deref(), place).await
+    pub(super) fn agreement(&self) -> &dyn Agreement {
+        self.cache.agreement()
     }
 
-    async fn place(&self, app: &App) -> Result<Place<'_>, TokenError> {
+    /// The failure to answer with instead of asking.
+    pub(super) fn remembered(&self, key: &AppKey) -> Option<TokenError> {
+        let last = self.agreement().failure(key)?;
+        (self.clock.now() < last.until).then_some(last.error)
+    }
+
+    pub(super) async fn obtain(&self, app: &App, key: &AppKey, purpose: &Purpose) -> Outcome {
+        let cached = match self.look(key, purpose).await {
+            Look::Answered(outcome) => return outcome,
+            Look::Ask(cached) => cached,
+        };
+        // A pair that was good once is always asked, and costs the others nothing. The place comes
+        // before the turn, because waiting for it could outlast a turn.
+        let place = match &cached {
+            Some(_) => None,
+            None => match self.place(app).await {
+                Some(place) => Some(place),
+                None => return self.unaffordable(key, purpose).await,
+            },
+        };
+        let turn = self.agreement().begin(key).await;
+        let look = match turn.company() {
+            Company::Nobody => Look::Ask(cached),
+            Company::Replicas => self.look(key, purpose).await,
+        };
+        let outcome = match self.forced(key, purpose, look).await {
+            Look::Ask(cached) => self.ask(app, key, purpose, cached.as_deref(), place).await,
+            Look::Answered(outcome) => {
+                self.give_back(place).await;
+                outcome
+            }
+        };
+        self.agreement().end(key, turn).await;
+        outcome
+    }
+
+    async fn look(&self, key: &AppKey, purpose: &Purpose) -> Look {
+        let cached = self.cache.recall(key).await;
+        if let Some(token) = cached.as_ref().filter(|token| purpose.is_met_by(token, self.clock.now())) {
+            return Look::Answered(Ok(token.clone()));
+        }
+        self.remembered(key).map_or(Look::Ask(cached), |error| Look::Answered(Err(error)))
+    }
+
+    /// Within a minute of a forced renewal the cached token is the answer, if it lives.
+    async fn forced(&self, key: &AppKey, purpose: &Purpose, look: Look) -> Look {
+        let Look::Ask(cached) = look else { return look };
+        if !purpose.is_forced() || self.agreement().begin_forced(key).await == Forced::Begun {
+            return Look::Ask(cached);
+        }
+        match cached {
+            Some(token) if life::is_live(&token, self.clock.now()) => Look::Answered(Ok(token)),
+            cached => Look::Ask(cached),
+        }
+    }
+
+    async fn place(&self, app: &App) -> Option<Place> {
         let standing = self.directory.standing(&app.corp_id, &*self.cache).await;
-        let place = self.budget.take(&app.corp_id, standing, self.clock.now()).await;
-        place.ok_or_else(|| {
-            counter!("wxkf_access_token_refresh_total", "result" => TokenError::BudgetSpent.label()).increment(1);
-            TokenError::BudgetSpent
-        })
+        self.agreement().take_place(Asker { corp: app.corp_id.clone(), standing }).await
+    }
+
+    /// Not asked; but a replica that did ask, while a place was waited for, may know the answer.
+    async fn unaffordable(&self, key: &AppKey, purpose: &Purpose) -> Outcome {
+        match self.look(key, purpose).await {
+            Look::Answered(outcome) => outcome,
+            Look::Ask(_) => {
+                counter!("wxkf_access_token_refresh_total", "result" => TokenError::BudgetSpent.label()).increment(1);
+                Err(TokenError::BudgetSpent)
+            }
+        }
+    }
+
+    async fn give_back(&self, place: Option<Place>) {
+        if let Some(place) = place {
+            self.agreement().give_back(place).await;
+        }
     }
 
     async fn ask(
@@ -97,7 +165,7 @@ impl Source {
         key: &AppKey,
         purpose: &Purpose,
         cached: Option<&StoredToken>,
-        place: Option<Place<'_>>,
+        place: Option<Place>,
     ) -> Outcome {
         let (asked_at, started) = (self.clock.now(), Instant::now());
         let answer = self.wecom.gettoken(app, purpose.invalid_token(cached)).await.map_err(TokenError::from);
@@ -106,7 +174,10 @@ impl Source {
         counter!("wxkf_access_token_refresh_total", "result" => label).increment(1);
         match answer {
             Ok(granted) => {
-                self.refusals.forget(key).await;
+                self.give_back(place).await;
+                if self.agreement().failure(key).is_some() {
+                    self.agreement().forget(key).await;
+                }
                 let replaced = if cached.is_some() { Replaced::Another } else { Replaced::Nothing };
                 let token = life::after_grant(key.clone(), cached, granted, asked_at);
                 info!(corp.id = %key.corp_id, app.secret = %key.secret, expires_at = %token.expires_at,
@@ -122,12 +193,15 @@ impl Source {
         }
     }
 
-    async fn failed(&self, app: &App, key: &AppKey, error: &TokenError, place: Option<Place<'_>>) {
-        let now = self.clock.now();
-        self.refusals.remember(app, key, error, now).await;
+    async fn failed(&self, app: &App, key: &AppKey, error: &TokenError, place: Option<Place>) {
+        let last = self.agreement().failure(key);
+        let failure = Failure::after(last.as_ref(), error.clone(), self.clock.now());
+        self.ledger.refused(app, key);
+        self.agreement().remember(key, failure).await;
         let counted = !matches!(error.class(), None | Some(Class::Transient | Class::RateLimited));
-        if let Some(place) = place.filter(|_| counted) {
-            place.refused(now);
+        match place {
+            Some(place) if counted => self.agreement().use_up(place).await,
+            place => self.give_back(place).await,
         }
         if let Some(record) = self.ledger.get(key) {
             record.failed(error.to_string());

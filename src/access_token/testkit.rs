@@ -14,7 +14,7 @@ use crate::domain::{AppKey, CallbackCredential, Clock, Corp, CorpId, CorpSource,
 use crate::domain::{Endpoint, Puppet, Secret};
 use crate::lifecycle::Tasks;
 use crate::store::{Corps, Puppets, Result, StoreError, StoredToken, Tokens};
-use crate::wecom::fake::{Asked, FakeWecom, Reply, client};
+use crate::wecom::fake::{Asked, FakeWecom, Reply, app, client};
 use crate::wecom::{WecomClient, WecomSettings};
 
 /// A store in maps, which can be away.
@@ -184,6 +184,18 @@ impl Bench {
 
     pub(super) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+/// A token of the app `app("ww1", "s")`, fetched at that second, good for two hours.
+pub(super) fn token(text: &str, fetched: i64) -> StoredToken {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    StoredToken {
+        app: app("ww1", "s").key(),
+        access_token: Secret::new(text),
+        fetched_at: at(fetched),
+        expires_at: at(fetched + 7200),
+        renewed_to_same: false,
     }
 }
 

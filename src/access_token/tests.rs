@@ -122,7 +122,7 @@ async fn the_same_token_again_is_not_renewed_ahead_twice() {
         assert!(bench.tokens.lease(&app).await.unwrap().expires_in <= 60);
     }
     assert_eq!(bench.wecom.calls(), 2);
-    assert_eq!(bench.tokens.list()[0].renewals, 1);
+    assert_eq!(bench.tokens.list().await[0].renewals, 1);
 }
 
 #[tokio::test]
@@ -303,10 +303,10 @@ async fn an_operator_sees_and_renews_tokens_but_never_reads_them() {
     bench.wecom.script(refused(40001));
     let error = bench.tokens.renew_by_operator(&app.key()).await.unwrap_err();
     assert_eq!(error.class(), Some(Class::BadCredentials));
-    assert!(bench.tokens.list()[0].last_error.as_ref().unwrap().contains("40001"));
+    assert!(bench.tokens.list().await[0].last_error.as_ref().unwrap().contains("40001"));
     bench.wecom.script(new_tokens);
     bench.tokens.renew_by_operator(&app.key()).await.unwrap();
-    let listed = bench.tokens.list();
+    let listed = bench.tokens.list().await;
     assert_eq!((listed.len(), listed[0].upstream_calls, listed[0].renewals), (1, 3, 1));
     assert_eq!(listed[0].last_error, None);
     assert!(!format!("{listed:?}").contains("T3"));
@@ -319,7 +319,7 @@ async fn a_refused_app_is_listed_and_asked_anew_when_an_operator_wishes() {
     let bench = Bench::new(refused(40001)).await;
     let app = app("ww1", "mended");
     assert_eq!(errcode(&bench.tokens, &app).await, 40001);
-    let listed = bench.tokens.list();
+    let listed = bench.tokens.list().await;
     assert_eq!((listed.len(), &listed[0].app, listed[0].expires_at), (1, &app.key(), None));
     bench.wecom.script(new_tokens);
     bench.tokens.renew_by_operator(&listed[0].app).await.unwrap();
@@ -369,7 +369,7 @@ async fn the_loop_knows_yesterdays_tokens_and_ends_when_told() {
     while restarted.recognise(&token).await.is_none() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    assert_eq!(restarted.list().len(), 1);
+    assert_eq!(restarted.list().await.len(), 1);
     tasks.stop();
     assert!(tasks.drained(Duration::from_secs(5)).await);
 }
@@ -384,7 +384,7 @@ async fn nothing_that_can_be_printed_holds_a_secret() {
     bench.wecom.script(|_| Reply::Json(grant("T0K3N", LIFE)));
     bench.tokens.renew_by_operator(&app.key()).await.unwrap();
     let lease = bench.tokens.lease(&app).await.unwrap();
-    let shown = format!("{refused} {lease:?} {:?} {:?}", bench.tokens, bench.tokens.list());
+    let shown = format!("{refused} {lease:?} {:?} {:?}", bench.tokens, bench.tokens.list().await);
     assert!(!shown.contains("S3CR3T") && !shown.contains("T0K3N"), "{shown}");
     assert_eq!(error.errcode(), Errcode(40001));
 }

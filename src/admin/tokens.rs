@@ -70,7 +70,7 @@ pub struct TokenList {
     security(("adminToken" = [])),
 )]
 pub async fn list(State(tokens): State<AccessTokens>) -> Json<TokenList> {
-    Json(TokenList { items: tokens.list().into_iter().map(TokenView::from).collect() })
+    Json(TokenList { items: tokens.list().await.into_iter().map(TokenView::from).collect() })
 }
 
 /// Renew an access token
@@ -92,7 +92,7 @@ pub async fn renew(
     auditor: Auditor,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let found = tokens.list().into_iter().find(|token| token.id.as_str() == id);
+    let found = tokens.list().await.into_iter().find(|token| token.id.as_str() == id);
     let token = found.ok_or_else(|| Problem::not_found("no cached token has this id"))?;
     let renewed = tokens.renew_by_operator(&token.app).await;
     if let Err(error @ TokenError::SecretUnknown) = renewed {

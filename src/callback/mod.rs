@@ -76,6 +76,23 @@ pub struct DecryptedEvent {
     pub trust: Trust,
 }
 
+impl DecryptedEvent {
+    /// From the body's fields; what is wrong is named.
+    pub fn read(mut fields: Map<String, Value>, trust: Trust) -> Result<Self, String> {
+        let open_kf_id = match fields.shift_remove("openKfId") {
+            Some(Value::String(text)) => OpenKfId::parse(&text).map_err(|error| format!("openKfId {error}"))?,
+            Some(_) => return Err("openKfId must be a string".to_owned()),
+            None => return Err("openKfId is missing: send {\"token\", \"openKfId\"}".to_owned()),
+        };
+        let token = match fields.shift_remove("token") {
+            Some(Value::String(token)) if !token.is_empty() => Some(token),
+            Some(Value::String(_) | Value::Null) | None => None,
+            Some(_) => return Err("token must be a string".to_owned()),
+        };
+        Ok(Self { open_kf_id, token, extra: fields, trust })
+    }
+}
+
 /// Receives callbacks.
 #[derive(Debug)]
 pub struct Callbacks {

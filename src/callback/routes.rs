@@ -7,7 +7,6 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tracing::warn;
 use utoipa::ToSchema;
@@ -15,7 +14,7 @@ use utoipa::ToSchema;
 use super::envelope::EnvelopeFault;
 use super::meters::Kind;
 use super::{Callbacks, DecryptedEvent, OpenFault, Refusal};
-use crate::domain::{OpenKfId, Trust};
+use crate::domain::Trust;
 use crate::http::auth::Caller;
 use crate::http::body::{self, BodyFault, Fields, Refused};
 
@@ -183,7 +182,7 @@ pub async fn receive_decrypted(
         Err(_) => return body::refused(StatusCode::SERVICE_UNAVAILABLE, "the corp cannot be looked up; try again"),
     };
     let trust = if caller.is_proven() { Trust::Signed } else { Trust::Unsigned };
-    let event = match fields.0.and_then(|fields| decrypted_event(fields, trust)) {
+    let event = match fields.0.and_then(|fields| DecryptedEvent::read(fields, trust)) {
         Ok(event) => event,
         Err(message) => return body::refused(StatusCode::BAD_REQUEST, &message),
     };
@@ -195,18 +194,4 @@ pub async fn receive_decrypted(
             body::refused(StatusCode::SERVICE_UNAVAILABLE, "neither delivered nor stored; send it again")
         }
     }
-}
-
-fn decrypted_event(mut fields: Map<String, Value>, trust: Trust) -> Result<DecryptedEvent, String> {
-    let open_kf_id = match fields.shift_remove("openKfId") {
-        Some(Value::String(text)) => OpenKfId::parse(&text).map_err(|error| format!("openKfId {error}"))?,
-        Some(_) => return Err("openKfId must be a string".to_owned()),
-        None => return Err("openKfId is missing: send {\"token\", \"openKfId\"}".to_owned()),
-    };
-    let token = match fields.shift_remove("token") {
-        Some(Value::String(token)) if !token.is_empty() => Some(token),
-        Some(Value::String(_) | Value::Null) | None => None,
-        Some(_) => return Err("token must be a string".to_owned()),
-    };
-    Ok(DecryptedEvent { open_kf_id, token, extra: fields, trust })
 }

@@ -11,11 +11,18 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
 /// The largest body of a JSON route, in bytes.
 const FIELDS_LIMIT: usize = 256 * 1024;
+
+/// A body up to this size is read at once; of larger ones only so many at a time, so that a crowd of
+/// senders cannot fill the memory. What WeCom sends is smaller by far, as is what bots send.
+const SMALL: usize = 16 * 1024;
+const LARGE_AT_ONCE: usize = 32;
+static LARGE: Semaphore = Semaphore::const_new(LARGE_AT_ONCE);
 
 /// For a whole body: whoever needs longer holds a connection that others wait for.
 const READ_LIMIT: Duration = Duration::from_secs(30);
@@ -41,9 +48,13 @@ async fn read_to_end(body: Body, limit: usize, dropped: usize) -> Result<Bytes, 
     let first = first.map_err(|_| BodyFault::BrokeOff)?;
     let mut length = first.len();
     let mut whole: Option<BytesMut> = None;
+    let mut place = None;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| BodyFault::BrokeOff)?;
         length += chunk.len();
+        if length > SMALL && place.is_none() {
+            place = LARGE.acquire().await.ok();
+        }
         if length > dropped {
             return Err(BodyFault::TooLarge);
         }
@@ -74,16 +85,28 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             Err(BodyFault::TooLarge) => return Ok(Self(Err(format!("the body is larger than {FIELDS_LIMIT} bytes")))),
             Err(BodyFault::BrokeOff) => return Ok(Self(Err("the body broke off".to_owned()))),
         };
-        // Many a tool says "form" and sends JSON (`curl -d` does); a form never begins with a brace.
-        if form && !bytes.trim_ascii_start().starts_with(b"{") {
-            let pairs = form_urlencoded::parse(&bytes);
-            return Ok(Self(Ok(pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect())));
-        }
-        Ok(Self(match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(fields)) => Ok(fields),
-            Ok(_) => Err("the body must be a JSON object".to_owned()),
-            Err(error) => Err(format!("the body is not JSON (line {}, column {})", error.line(), error.column())),
-        }))
+        Ok(Self(parse_fields(&bytes, if form { Encoding::Form } else { Encoding::Json })))
+    }
+}
+
+/// What the content type says a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Json,
+    Form,
+}
+
+/// The fields of a body, or what is wrong with it.
+pub fn parse_fields(body: &[u8], encoding: Encoding) -> Result<Map<String, Value>, String> {
+    // Many a tool says "form" and sends JSON (`curl -d` does); a form never begins with a brace.
+    if encoding == Encoding::Form && !body.trim_ascii_start().starts_with(b"{") {
+        let pairs = form_urlencoded::parse(body);
+        return Ok(pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err("the body must be a JSON object".to_owned()),
+        Err(error) => Err(format!("the body is not JSON (line {}, column {})", error.line(), error.column())),
     }
 }
 

@@ -57,6 +57,11 @@ impl Breaker {
         self.next_ms.load(Ordering::Relaxed) != CLOSED
     }
 
+    /// Whether asking is in vain now: who knows that beforehand need not even begin.
+    pub fn rests(&self) -> bool {
+        self.is_open() && self.now_ms() < self.next_ms.load(Ordering::Relaxed)
+    }
+
     fn admits_at(&self, now_ms: u64) -> bool {
         let next = self.next_ms.load(Ordering::Relaxed);
         if next == CLOSED {
@@ -117,9 +122,9 @@ mod tests {
     fn an_answer_closes_it() {
         let breaker = breaker();
         breaker.failed();
-        assert!(!breaker.admits());
+        assert!(!breaker.admits() && breaker.rests());
         assert_eq!([breaker.succeeded(), breaker.succeeded()], [Turn::Changed, Turn::Unchanged]);
-        assert!(breaker.admits() && breaker.admits());
+        assert!(breaker.admits() && breaker.admits() && !breaker.rests());
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
 const READ_LIMIT: Duration = Duration::from_millis(400);
 /// After a failed read, a shared store is asked again so often: by one caller, while the others do without.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// A value that cannot be opened is told of for so long.
+const TOLD_FOR: Duration = Duration::from_secs(60);
 /// Entries kept of each kind; some 300 bytes each.
 const CAPACITY: u64 = 200_000;
 const SHARDS: usize = 256;
@@ -158,8 +160,8 @@ where
 struct Source {
     sharing: Sharing,
     breaker: Breaker,
-    /// Why a value could not be opened lately: a key is missing here.
-    locked: Mutex<Option<StoreError>>,
+    /// When a value could not be opened, and why: a key is missing here.
+    locked: Mutex<Option<(Instant, StoreError)>>,
 }
 
 impl Source {
@@ -180,7 +182,7 @@ impl Source {
                 }
                 return result;
             }
-            Err(error @ StoreError::KeyMissing { .. }) => *self.locked.lock() = Some(error.clone()),
+            Err(error @ StoreError::KeyMissing { .. }) => *self.locked.lock() = Some((Instant::now(), error.clone())),
             Err(_) | Ok(_) => {}
         }
         if self.breaker.succeeded() == Turn::Changed {
@@ -211,9 +213,10 @@ impl Directory {
         self.source.sharing
     }
 
-    /// Why a value could not be opened since this was asked last.
-    pub fn take_locked(&self) -> Option<StoreError> {
-        self.source.locked.lock().take()
+    /// Why a value could not be opened lately.
+    pub fn locked(&self) -> Option<StoreError> {
+        let locked = self.source.locked.lock().clone();
+        locked.filter(|(at, _)| at.elapsed() < TOLD_FOR).map(|(_, error)| error)
     }
 
     /// The keys of the corp: its declared credentials, or without any the pairs of its registrations.

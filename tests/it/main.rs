@@ -2,6 +2,7 @@
 //! architecture, the vectors, the stores' conformance, and the real binary from outside.
 #![cfg(test)]
 
+mod abuse;
 mod admin;
 mod architecture;
 mod audit;
@@ -14,10 +15,13 @@ mod harness;
 mod journey;
 mod load;
 mod openapi;
+mod proxy;
 mod registry;
+mod replicas;
 mod secrets;
 mod settings_at_start;
 mod simulator;
 mod store;
+mod token_cache;
 mod tokens;
 mod vectors;

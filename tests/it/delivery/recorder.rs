@@ -86,6 +86,11 @@ impl Recorder {
         bots
     }
 
+    /// The same bots, for another world.
+    pub(crate) fn shared(&self) -> Self {
+        Self { address: self.address, shared: self.shared.clone(), serving: None }
+    }
+
     /// Nobody listens any more; whatever is open breaks off.
     pub(crate) async fn close(&mut self) {
         if let Some(serving) = self.serving.take() {

@@ -26,6 +26,22 @@ impl Gateway {
     /// Starts the binary with its defaults, a port of its own, no grace after registrations, and
     /// these settings; waits until it is ready.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
+        let mut gateway = Self::spawn(settings);
+        gateway.wait_until_ready(0).await;
+        gateway
+    }
+
+    /// As [`Gateway::start`], but waits only until it listens.
+    pub(crate) async fn start_unready(settings: &[(&str, &str)]) -> Self {
+        let mut gateway = Self::spawn(settings);
+        while gateway.url.is_empty() {
+            gateway.find_url(0);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        gateway
+    }
+
+    fn spawn(settings: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let log = data.path().join("log.jsonl");
         let defaults = [
@@ -44,9 +60,19 @@ impl Gateway {
         wxkf_gateway::egress::install_tls_provider();
         #[expect(clippy::disallowed_methods, reason = "the tests' own client")]
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut gateway = Self { process, url: String::new(), environment, data, http, log };
-        gateway.wait_until_ready(0).await;
-        gateway
+        Self { process, url: String::new(), environment, data, http, log }
+    }
+
+    /// Where it listens, once it says so; the log is read from there on.
+    fn find_url(&mut self, log_seen: usize) -> Option<String> {
+        if let Some(status) = self.process.try_wait().unwrap() {
+            panic!("the gateway ended with {status}: {}", self.log());
+        }
+        let log = self.log();
+        let url = listening_url(&log[log_seen..], "PORT")?;
+        let ops = listening_url(&log[log_seen..], "OPS_PORT").unwrap_or_else(|| url.clone());
+        self.url = url;
+        Some(ops)
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -134,13 +160,7 @@ impl Gateway {
     async fn wait_until_ready(&mut self, log_seen: usize) {
         let began = Instant::now();
         loop {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                panic!("the gateway ended with {status}: {}", self.log());
-            }
-            let log = self.log();
-            if let Some(url) = listening_url(&log[log_seen..], "PORT") {
-                let ops = listening_url(&log[log_seen..], "OPS_PORT").unwrap_or_else(|| url.clone());
-                self.url = url;
+            if let Some(ops) = self.find_url(log_seen) {
                 let asking = self.request_at(&ops, reqwest::Method::GET, "/readyz");
                 let ready = asking.timeout(Duration::from_secs(1)).send().await;
                 if ready.is_ok_and(|answer| answer.status().is_success()) {
