@@ -14,7 +14,8 @@ use crate::config::{self, Config, DispatchFormat, Registration};
 use crate::dispatcher::{self, Dispatcher, DispatcherSettings, Format, Forwarder, RetryPolicy};
 use crate::domain::{Clock, Invalid};
 use crate::egress;
-use crate::http::auth::Keyring;
+use crate::http::audit::{self, Trail};
+use crate::http::auth::{Door, Keyring};
 use crate::http::health::{Checked, Health};
 use crate::lifecycle::{Readiness, Tasks};
 use crate::manager::Manager;
@@ -63,6 +64,8 @@ state! {
     manager: Arc<Manager>,
     tokens: AccessTokens,
     proxy: Arc<ApiProxy>,
+    trail: Trail,
+    tasks: Tasks,
     clock: Clock,
     public_url: PublicUrl,
     health: Health,
@@ -72,8 +75,8 @@ state! {
 /// Who is let in.
 #[derive(Debug, Clone)]
 pub struct Doors {
-    pub puppets: Keyring,
-    pub admins: Keyring,
+    pub puppets: Door,
+    pub admins: Door,
 }
 
 /// What a gateway is given by whoever runs it.
@@ -157,7 +160,9 @@ impl App {
         let Runtime { clock, tasks, readiness, metrics } = runtime;
         let store = open_store(config, &clock, &tasks)?;
         let sharing = if config.mongo_uri.is_some() { Sharing::Replicas } else { Sharing::Exclusive };
-        let doors = doors(config)?;
+        let trail = Trail::new(store.audit_part(), clock.clone(), tasks.clone());
+        tasks.spawn(trail.clone().run());
+        let doors = doors(config, &trail)?;
         let corps_file = match &config.corps_file {
             Some(path) => Some(Arc::new(CorpsFile::load(path, clock.now())?)),
             None => None,
@@ -187,10 +192,17 @@ impl App {
         let denied = config.dispatch_deny_networks.clone();
         let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());
         let callbacks = Callbacks::new(directory.clone(), dispatcher.clone(), clock.clone());
-        let starting =
-            Starting { store: store.clone(), tokens: tokens.clone(), dispatcher: dispatcher.clone(), tasks, readiness };
+        let starting = Starting {
+            store: store.clone(),
+            tokens: tokens.clone(),
+            dispatcher: dispatcher.clone(),
+            tasks: tasks.clone(),
+            readiness,
+        };
 
         let parts = Parts {
+            trail,
+            tasks,
             callbacks: Arc::new(callbacks),
             manager: Arc::new(manager),
             public_url: PublicUrl(config.public_url.clone()),
@@ -222,12 +234,13 @@ fn open_store(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<Arc<dyn S
 
 /// An operator who gave no token finds a generated one in `DATA_DIR`; of many replicas each would
 /// make its own, so there it is given or there is no admin API.
-fn doors(config: &Config) -> Result<Doors, BuildError> {
+fn doors(config: &Config, trail: &Trail) -> Result<Doors, BuildError> {
     let mut admin_tokens = config.admin_tokens.clone();
     if admin_tokens.is_empty() && config.mongo_uri.is_none() {
         admin_tokens.push(config::create_admin_token(&config.data_dir).map_err(BuildError::AdminToken)?);
     }
-    Ok(Doors { puppets: Keyring::new(config.puppet_passwords.clone()), admins: Keyring::new(admin_tokens) })
+    let door = |secrets| Door::new(Keyring::new(secrets), trail.clone());
+    Ok(Doors { puppets: door(config.puppet_passwords.clone()), admins: door(admin_tokens) })
 }
 
 fn wecom_client(config: &Config, http: reqwest::Client) -> WecomClient {
@@ -362,6 +375,7 @@ impl Checked for CachePart {
 
 fn describe_metrics() {
     access_token::describe_metrics();
+    audit::describe_metrics();
     dispatcher::describe_metrics();
     wecom::describe_metrics();
     proxy::describe_metrics();

@@ -32,7 +32,7 @@
 //! | [`proxy`] | WeCom's API through the gateway, with tokens filled in and healed | tokens, http |
 //! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
 //! | [`access_token`] | one upstream call per token life | store, wecom |
-//! | [`http`] | what all routes share: doors, bodies, problems, health | store, telemetry |
+//! | [`http`] | what all routes share: doors, bodies, problems, health, the record of changes | store, telemetry |
 //! | [`telemetry`] | logs, metrics | config |
 //! | [`config`] | every setting, once | egress |
 //! | [`wecom`] | the only code that talks to WeCom | egress |

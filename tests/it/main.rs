@@ -5,6 +5,7 @@
 mod abuse;
 mod admin;
 mod architecture;
+mod audit;
 mod callbacks;
 mod cli;
 mod crash;
