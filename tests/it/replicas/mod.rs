@@ -27,7 +27,11 @@ struct Services {
 
 impl Services {
     async fn start() -> Self {
-        let store = MongoServer::start(MongoKind::FerretDb).await.unwrap();
+        Self::start_on(MongoKind::FerretDb).await
+    }
+
+    async fn start_on(kind: MongoKind) -> Self {
+        let store = MongoServer::start(kind).await.unwrap();
         let cache = RedisServer::start().await.unwrap();
         let to_store = Relay::start(store.address()).await;
         let to_cache = Relay::start(cache.address()).await;
