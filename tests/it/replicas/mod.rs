@@ -6,6 +6,7 @@ mod faults;
 mod idle;
 mod original;
 mod outage;
+mod rotation;
 mod tokens;
 
 use serde_json::json;
