@@ -4,6 +4,7 @@
 mod agree;
 mod faults;
 mod idle;
+mod moving;
 mod original;
 mod outage;
 mod rotation;
