@@ -14,12 +14,15 @@ use crate::config::{self, Config, DispatchFormat, Registration};
 use crate::dispatcher::{self, Dispatcher, DispatcherSettings, Format, Forwarder, RetryPolicy};
 use crate::domain::{Clock, Invalid};
 use crate::egress;
-use crate::http::auth::Keyring;
+use crate::http::audit::{self, Trail};
+use crate::http::auth::{Door, Keyring};
 use crate::http::health::{Checked, Health};
 use crate::lifecycle::{Readiness, Tasks};
 use crate::manager::Manager;
 use crate::manager::proof::{Listing, Policy, Proof};
+use crate::proxy::{self, ApiProxy};
 use crate::store::corps_file::{CorpsFile, CorpsFileError, DeclaredCorps, Reload};
+use crate::store::mongodb::MongoStore;
 use crate::store::sealed::MasterKeys;
 use crate::store::sqlite::{KeySource, OpenError, SqliteStore};
 use crate::store::{Corps, Directory, Sharing, Store, StoreError};
@@ -60,6 +63,9 @@ state! {
     callbacks: Arc<Callbacks>,
     manager: Arc<Manager>,
     tokens: AccessTokens,
+    proxy: Arc<ApiProxy>,
+    trail: Trail,
+    tasks: Tasks,
     clock: Clock,
     public_url: PublicUrl,
     health: Health,
@@ -69,8 +75,8 @@ state! {
 /// Who is let in.
 #[derive(Debug, Clone)]
 pub struct Doors {
-    pub puppets: Keyring,
-    pub admins: Keyring,
+    pub puppets: Door,
+    pub admins: Door,
 }
 
 /// What a gateway is given by whoever runs it.
@@ -94,6 +100,8 @@ pub enum BuildError {
     CorpsFile(#[from] CorpsFileError),
     #[error("MASTER_KEY {0}")]
     MasterKey(Invalid),
+    #[error("MONGO_URI {0}")]
+    MongoUri(Invalid),
     #[error("REDIS_URL {0}")]
     RedisUrl(Invalid),
     #[error("cannot keep the generated ADMIN_TOKEN in DATA_DIR: {0}")]
@@ -150,8 +158,11 @@ impl App {
     pub async fn build(config: &Config, runtime: Runtime) -> Result<Self, BuildError> {
         describe_metrics();
         let Runtime { clock, tasks, readiness, metrics } = runtime;
-        let store: Arc<dyn Store> = open_store(config, &clock)?;
-        let doors = doors(config)?;
+        let store = open_store(config, &clock, &tasks)?;
+        let sharing = if config.mongo_uri.is_some() { Sharing::Replicas } else { Sharing::Exclusive };
+        let trail = Trail::new(store.audit_part(), clock.clone(), tasks.clone());
+        tasks.spawn(trail.clone().run());
+        let doors = doors(config, &trail)?;
         let corps_file = match &config.corps_file {
             Some(path) => Some(Arc::new(CorpsFile::load(path, clock.now())?)),
             None => None,
@@ -160,7 +171,7 @@ impl App {
             Some(file) => Arc::new(DeclaredCorps::new(file.clone(), store.clone())),
             None => store.clone(),
         };
-        let directory = Arc::new(Directory::new(corps.clone(), store.clone(), Sharing::Exclusive));
+        let directory = Arc::new(Directory::new(corps.clone(), store.clone(), sharing));
         let cache = token_cache(config, &store, &clock, &tasks)?;
         let parts: [(_, Arc<dyn Checked>); 2] = [
             ("store", Arc::new(StorePart { store: store.clone(), directory: directory.clone() })),
@@ -171,17 +182,27 @@ impl App {
             tasks.spawn(watch_corps_file(file, directory.clone(), health.clone(), clock.clone(), tasks.clone()));
         }
 
-        let wecom = wecom_client(config)?;
+        let (proxy, exceptions) = (config.https_proxy.as_ref(), config.no_proxy.as_deref());
+        let to_wecom = egress::wecom_client(proxy, exceptions, proxy::SILENCE_LIMIT)?;
+        let wecom = wecom_client(config, to_wecom.clone());
         let tokens = access_tokens(config, cache, &corps, &store, &wecom, &clock, &tasks);
         let dispatcher = dispatcher(config, &store, &directory, &clock, &tasks)?;
+        let api = ApiProxy::new(config.wecom_api_base_url.clone(), to_wecom, tokens.clone());
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
         let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());
         let callbacks = Callbacks::new(directory.clone(), dispatcher.clone(), clock.clone());
-        let starting =
-            Starting { store: store.clone(), tokens: tokens.clone(), dispatcher: dispatcher.clone(), tasks, readiness };
+        let starting = Starting {
+            store: store.clone(),
+            tokens: tokens.clone(),
+            dispatcher: dispatcher.clone(),
+            tasks: tasks.clone(),
+            readiness,
+        };
 
         let parts = Parts {
+            trail,
+            tasks,
             callbacks: Arc::new(callbacks),
             manager: Arc::new(manager),
             public_url: PublicUrl(config.public_url.clone()),
@@ -190,6 +211,7 @@ impl App {
             directory,
             dispatcher,
             tokens,
+            proxy: Arc::new(api),
             clock,
             health,
             metrics,
@@ -198,9 +220,13 @@ impl App {
     }
 }
 
-fn open_store(config: &Config, clock: &Clock) -> Result<Arc<SqliteStore>, BuildError> {
+fn open_store(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<Arc<dyn Store>, BuildError> {
+    if let Some(uri) = &config.mongo_uri {
+        let store = MongoStore::new(uri, given_keys(config)?, tasks).map_err(BuildError::MongoUri)?;
+        return Ok(Arc::new(store));
+    }
     let keys = match &config.master_key {
-        Some(keys) => KeySource::Given(MasterKeys::parse(keys).map_err(BuildError::MasterKey)?),
+        Some(_) => KeySource::Given(given_keys(config)?),
         None => KeySource::Kept,
     };
     Ok(Arc::new(SqliteStore::open(&config.data_dir, keys, clock.now())?))
@@ -208,18 +234,18 @@ fn open_store(config: &Config, clock: &Clock) -> Result<Arc<SqliteStore>, BuildE
 
 /// An operator who gave no token finds a generated one in `DATA_DIR`; of many replicas each would
 /// make its own, so there it is given or there is no admin API.
-fn doors(config: &Config) -> Result<Doors, BuildError> {
+fn doors(config: &Config, trail: &Trail) -> Result<Doors, BuildError> {
     let mut admin_tokens = config.admin_tokens.clone();
     if admin_tokens.is_empty() && config.mongo_uri.is_none() {
         admin_tokens.push(config::create_admin_token(&config.data_dir).map_err(BuildError::AdminToken)?);
     }
-    Ok(Doors { puppets: Keyring::new(config.puppet_passwords.clone()), admins: Keyring::new(admin_tokens) })
+    let door = |secrets| Door::new(Keyring::new(secrets), trail.clone());
+    Ok(Doors { puppets: door(config.puppet_passwords.clone()), admins: door(admin_tokens) })
 }
 
-fn wecom_client(config: &Config) -> reqwest::Result<WecomClient> {
-    let http = egress::wecom_client(config.https_proxy.as_ref(), config.no_proxy.as_deref())?;
+fn wecom_client(config: &Config, http: reqwest::Client) -> WecomClient {
     let settings = WecomSettings::new(config.wecom_api_base_url.clone(), config.access_token_url.clone());
-    Ok(WecomClient::new(settings, http))
+    WecomClient::new(settings, http)
 }
 
 /// Where access tokens are kept.
@@ -349,7 +375,9 @@ impl Checked for CachePart {
 
 fn describe_metrics() {
     access_token::describe_metrics();
+    audit::describe_metrics();
     dispatcher::describe_metrics();
     wecom::describe_metrics();
+    proxy::describe_metrics();
     crate::callback::describe_metrics();
 }

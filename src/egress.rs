@@ -152,9 +152,12 @@ pub fn dispatch_client(denied: &DenyList, limit: Duration) -> reqwest::Result<Cl
 }
 
 /// The client towards WeCom. Its addresses change several times a day, so connections are not kept
-/// for long.
-pub fn wecom_client(proxy: Option<&Url>, no_proxy: Option<&str>) -> reqwest::Result<Client> {
-    let mut builder = builder().connect_timeout(Duration::from_secs(3)).pool_idle_timeout(Duration::from_secs(15));
+/// for long. `silence` is how long nothing may come in the middle of an answer.
+pub fn wecom_client(proxy: Option<&Url>, no_proxy: Option<&str>, silence: Duration) -> reqwest::Result<Client> {
+    let mut builder = builder()
+        .connect_timeout(Duration::from_secs(3))
+        .read_timeout(silence)
+        .pool_idle_timeout(Duration::from_secs(15));
     if let Some(proxy) = proxy {
         let exceptions = no_proxy.and_then(NoProxy::from_string);
         builder = builder.proxy(Proxy::all(proxy.clone())?.no_proxy(exceptions));

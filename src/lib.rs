@@ -6,7 +6,8 @@
 //! ```text
 //!  WeCom ──► callback ──► dispatcher ──► bots            WeCom ◄── access_token ◄── bots
 //!               │ keys        │ registry, held events      ▲          │ one call per token life
-//!               └─ directory ─┴──► store                   └─ manager (proof of a registration)
+//!               └─ directory ─┴──► store                   ├─ proxy (WeCom's API, tokens healed)
+//!                             (SQLite or MongoDB)          └─ manager (proof of a registration)
 //! ```
 //!
 //! ## Three seams, each an `Arc<dyn Trait>`
@@ -29,13 +30,14 @@
 //! | [`admin`] | the operators' API | tokens, dispatcher, store, http |
 //! | [`manager`] | the registry of bots, and the proof behind it | tokens, dispatcher, store, wecom |
 //! | [`callback`] | verify, open, hand on | dispatcher, store |
+//! | [`proxy`] | WeCom's API through the gateway, with tokens filled in and healed | tokens, http |
 //! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
 //! | [`access_token`] | one upstream call per token life | store, wecom |
-//! | [`http`] | what all routes share: doors, bodies, problems, health | store, telemetry |
+//! | [`http`] | what all routes share: doors, bodies, problems, health, the record of changes | store, telemetry |
 //! | [`telemetry`] | logs, metrics | config |
 //! | [`config`] | every setting, once | egress |
 //! | [`wecom`] | the only code that talks to WeCom | egress |
-//! | [`store`] | traits, near caches, SQLite, MongoDB, secrets at rest, `CORPS_FILE` | lifecycle |
+//! | [`store`] | traits, near caches, SQLite, MongoDB, secrets at rest, `CORPS_FILE`, copies | lifecycle |
 //! | [`egress`] | which addresses may be called; the one HTTP client builder | |
 //! | [`lifecycle`] | stop, drain, abort; the tracker of every task | |
 //! | [`domain`] | values of the problem, no I/O | |
@@ -60,10 +62,24 @@
 //!
 //! ## A token's way
 //!
-//! 1. [`access_token::AccessTokens::lease`]: the in-process cache; most reads end here.
-//! 2. A remembered refusal answers; else one *flight* per app asks WeCom, and everybody waits for it.
-//! 3. The token is kept in the store with its absolute expiry, so that a restart hands out what
-//!    remains of it. `renewal.rs` renews what is in use before it expires.
+//! 1. [`access_token::AccessTokens::lease`]: the near entry of the token cache; most reads end here.
+//!    With Redis one that was read within five seconds, without Redis or while it is away any that lives.
+//! 2. A remembered refusal answers; else one *flight* per app and process goes off, and everybody waits
+//!    for it, 15 s at most.
+//! 3. The flight takes a place in the budget of refusals if the secret never was a good one, waits for
+//!    its turn among the replicas ([`access_token::Agreement`]), looks into the cache again, and asks WeCom.
+//! 4. The token is kept with its absolute expiry, in Redis or in the store, unless a later one is there:
+//!    a restart or another replica hands out what remains of it. `renewal.rs` renews what is in use
+//!    before it expires.
+//!
+//! ## Several replicas
+//!
+//! Each is a whole gateway; they meet in the store and in the token cache, never one another. What one
+//! changes, another reads within [`store::SHARED_FRESHNESS`]; what it does not know, it looks up before
+//! it answers. Held rows carry a lease, so that a dead replica's go on at another (`worker.rs` looks every
+//! few seconds); absence of a bot stands in its row, so that another probes it too (`presence.rs`); rows
+//! that another holds of an account just delivered to are looked for in the background (`settling.rs`).
+//! A back end that is away costs one caller its time limit, and the others nothing ([`store::Breaker`]).
 //!
 //! ## Where the house differs from the first plan
 //!
@@ -88,6 +104,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod manager;
 pub mod openapi;
+pub mod proxy;
 pub mod router;
 pub mod server;
 pub mod simulator;

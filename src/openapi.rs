@@ -57,7 +57,8 @@ pub struct Document(Arc<str>);
 
 impl Document {
     pub fn new(document: &utoipa::openapi::OpenApi) -> Self {
-        let text = document.to_pretty_json().unwrap_or_default();
+        // The router's spelling of a parameter that may hold slashes, which OpenAPI does not know.
+        let text = document.to_pretty_json().unwrap_or_default().replace("{*path}", "{path}");
         Self(format!("{text}\n").into())
     }
 

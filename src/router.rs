@@ -9,9 +9,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::{App, AppState};
-use crate::http::{auth, health, problem};
+use crate::http::{audit, auth, health, problem};
 use crate::openapi::{self, Document};
-use crate::{access_token, admin, callback, manager};
+use crate::{access_token, admin, callback, manager, proxy};
 
 /// What WeCom calls. Its signature is the door.
 fn wecom() -> OpenApiRouter<AppState> {
@@ -22,11 +22,16 @@ fn wecom() -> OpenApiRouter<AppState> {
 fn bots() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(callback::routes::receive_decrypted))
-        .routes(routes!(manager::routes::register))
-        .routes(routes!(manager::routes::deregister))
         .routes(routes!(manager::routes::info))
         .routes(routes!(access_token::routes::puppet_get_token))
         .routes(routes!(access_token::routes::corp_access_token))
+        .routes(routes!(proxy::routes::bots_get, proxy::routes::bots_post))
+        .routes(routes!(proxy::routes::sdks_get, proxy::routes::sdks_post))
+}
+
+/// What bots call to change the registry.
+fn registry() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(manager::routes::register)).routes(routes!(manager::routes::deregister))
 }
 
 /// What operators call.
@@ -41,6 +46,7 @@ fn operators() -> OpenApiRouter<AppState> {
         .routes(routes!(admin::deliveries::redeliver))
         .routes(routes!(admin::tokens::list))
         .routes(routes!(admin::tokens::renew))
+        .routes(routes!(admin::audit::list))
 }
 
 /// What probes, scrapers and readers call.
@@ -57,6 +63,7 @@ pub fn document() -> Document {
     let routes = OpenApiRouter::with_openapi(openapi::Head::openapi())
         .merge(wecom())
         .merge(bots())
+        .merge(registry())
         .merge(operators())
         .merge(operations());
     Document::new(&routes.into_openapi())
@@ -79,9 +86,15 @@ pub enum Audience {
 pub fn router(audience: Audience, app: &App) -> Router {
     let puppets = app.doors.puppets.clone();
     let admins = app.doors.admins.clone();
-    let bots = || bots().route_layer(from_fn_with_state(puppets, auth::require_puppet_password));
+    // Behind the doors: whoever is not let in changes nothing.
+    let to_its_end = || from_fn_with_state(app.state.clone(), audit::to_its_end);
+    let bots = || {
+        let bots = bots().merge(registry().route_layer(to_its_end()));
+        bots.route_layer(from_fn_with_state(puppets, auth::require_puppet_password))
+    };
     let operators = || {
-        let guarded = operators().route_layer(from_fn_with_state(admins, auth::require_admin_token));
+        let changing = operators().route_layer(to_its_end());
+        let guarded = changing.route_layer(from_fn_with_state(admins, auth::require_admin_token));
         guarded.layer(map_response(problem::in_one_shape))
     };
     let operations = operations().layer(Extension(document()));

@@ -14,7 +14,8 @@ use crate::store::{self, StoredToken};
 
 #[async_trait]
 pub trait TokenCache: Send + Sync + fmt::Debug {
-    /// The app's latest token, expired or not. Another replica's may go unseen for five seconds.
+    /// The app's latest token, expired or not. Another replica's later one may go unseen: for five
+    /// seconds where the cache is shared, else until [`TokenCache::recall`].
     async fn get(&self, app: &AppKey) -> Option<Arc<StoredToken>>;
 
     /// As [`TokenCache::get`], but asks whoever keeps tokens beyond this process now. `None`: the app

@@ -75,12 +75,13 @@ impl Failures {
         }
     }
 
-    /// What the replicas share was read: failures of this process alone stand beside it.
+    /// What the replicas share was read. A failure of this process alone stands while it outlasts that.
     pub(super) fn heard(&self, app: &AppKey, shared: Option<Failure>) {
-        match shared {
-            Some(failure) => self.remember(app, failure),
-            None if self.get(app).is_some_and(|known| known.reach() == Reach::Replicas) => self.forget(app),
-            None => {}
+        match (shared, self.get(app)) {
+            (Some(shared), Some(known)) if known.reach() == Reach::Process && known.until > shared.until => {}
+            (Some(shared), _) => self.remember(app, shared),
+            (None, Some(known)) if known.reach() == Reach::Replicas => self.forget(app),
+            (None, _) => {}
         }
     }
 
@@ -154,6 +155,12 @@ mod tests {
         let here = Failure::after(None, TokenError::Unavailable("down".into()), now);
         failures.remember(&app, here.clone());
         failures.heard(&app, None);
-        assert_eq!(failures.get(&app), Some(here));
+        assert_eq!(failures.get(&app), Some(here.clone()));
+        let earlier = Failure { until: now, ..Failure::after(None, refused(40001), now) };
+        failures.heard(&app, Some(earlier));
+        assert_eq!(failures.get(&app), Some(here), "or an outage would be stampeded");
+        let later = Failure::after(None, refused(40001), now);
+        failures.heard(&app, Some(later.clone()));
+        assert_eq!(failures.get(&app), Some(later));
     }
 }

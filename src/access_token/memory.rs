@@ -58,7 +58,6 @@ impl MemoryCache {
 
 #[async_trait]
 impl TokenCache for MemoryCache {
-    /// Not even another replica's token goes unseen longer than the one here lives.
     async fn get(&self, app: &AppKey) -> Option<Arc<StoredToken>> {
         self.near.token(app)
     }

@@ -194,6 +194,11 @@ impl AccessTokens {
         self.inner.source.wecom.leads_back(header)
     }
 
+    /// The app's token, if one lives in the cache: nobody is asked for it.
+    pub async fn current(&self, key: &AppKey) -> Option<Secret> {
+        self.live(key).await.map(|token| token.access_token.clone())
+    }
+
     async fn live(&self, key: &AppKey) -> Option<Arc<StoredToken>> {
         let token = self.inner.source.cache.get(key).await;
         token.filter(|token| life::is_live(token, self.now()))
@@ -242,6 +247,7 @@ impl AccessTokens {
 pub fn describe_metrics() {
     describe_counter!("wxkf_access_token_requests_total", "Requests for access tokens by how they were answered");
     describe_counter!("wxkf_access_token_refresh_total", "Attempts to obtain an access token by what came of them");
+    describe_counter!("wxkf_redis_exchanges_total", "Exchanges with Redis by what came of them; none while it rests");
     describe_histogram!(
         "wxkf_access_token_refresh_duration_seconds",
         Unit::Seconds,

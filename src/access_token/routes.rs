@@ -56,7 +56,8 @@ impl TokenAnswer<'_> {
         Json(answer).into_response()
     }
 
-    fn refused(errcode: Errcode, errmsg: String) -> Response {
+    /// A refusal in WeCom's shape.
+    pub fn refused(errcode: Errcode, errmsg: String) -> Response {
         let answer = TokenAnswer { errcode: errcode.0, errmsg: errmsg.into(), access_token: None, expires_in: None };
         Json(answer).into_response()
     }

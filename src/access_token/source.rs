@@ -96,7 +96,10 @@ impl Source {
         // before the turn, because waiting for it could outlast a turn.
         let place = match &cached {
             Some(_) => None,
-            None => Some(self.place(app).await?),
+            None => match self.place(app).await {
+                Some(place) => Some(place),
+                None => return self.unaffordable(key, purpose).await,
+            },
         };
         let turn = self.agreement().begin(key).await;
         let look = match turn.company() {
@@ -134,13 +137,20 @@ impl Source {
         }
     }
 
-    async fn place(&self, app: &App) -> Result<Place, TokenError> {
+    async fn place(&self, app: &App) -> Option<Place> {
         let standing = self.directory.standing(&app.corp_id, &*self.cache).await;
-        let place = self.agreement().take_place(Asker { corp: app.corp_id.clone(), standing }).await;
-        place.ok_or_else(|| {
-            counter!("wxkf_access_token_refresh_total", "result" => TokenError::BudgetSpent.label()).increment(1);
-            TokenError::BudgetSpent
-        })
+        self.agreement().take_place(Asker { corp: app.corp_id.clone(), standing }).await
+    }
+
+    /// Not asked; but a replica that did ask, while a place was waited for, may know the answer.
+    async fn unaffordable(&self, key: &AppKey, purpose: &Purpose) -> Outcome {
+        match self.look(key, purpose).await {
+            Look::Answered(outcome) => outcome,
+            Look::Ask(_) => {
+                counter!("wxkf_access_token_refresh_total", "result" => TokenError::BudgetSpent.label()).increment(1);
+                Err(TokenError::BudgetSpent)
+            }
+        }
     }
 
     async fn give_back(&self, place: Option<Place>) {

@@ -1,5 +1,7 @@
 //! `/api/admin/corps`: which credentials open a corp's callbacks.
 
+mod changes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,7 +13,8 @@ use tracing::info;
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::domain::{Clock, Corp, CorpId, CorpSource, Fingerprint};
+use crate::domain::{Action, Corp, CorpId, CorpSource, Fingerprint};
+use crate::http::audit::{Act, Auditor};
 use crate::http::body::Fields;
 use crate::http::problem::Problem;
 use crate::store::declaration::{self, Context, Faults};
@@ -206,7 +209,7 @@ pub async fn put(
     State(store): State<Arc<dyn Store>>,
     State(directory): State<Arc<Directory>>,
     State(public_url): State<PublicUrl>,
-    State(clock): State<Clock>,
+    auditor: Auditor,
     Path(id): Path<String>,
     Fields(fields): Fields,
 ) -> Result<Json<CorpView>, Problem> {
@@ -215,12 +218,15 @@ pub async fn put(
     refuse_file(known.as_ref())?;
     let fields = fields.map_err(Problem::invalid)?;
     let mut faults = Faults::default();
-    let context = Context { prefix: "", source: CorpSource::Admin, known: known.as_ref(), now: clock.now() };
+    let context = Context { prefix: "", source: CorpSource::Admin, known: known.as_ref(), now: auditor.now() };
     let corp = declaration::read_corp(id, &fields, &context, &mut faults);
     if !faults.is_empty() {
         return Err(Problem::invalid(faults.to_string().replace('\n', "; ")));
     }
     directory.put_corp(&corp).await?;
+    if let Some(changes) = changes::between(known.as_ref(), &corp) {
+        auditor.record(Act::new(Action::CORP_PUT, &corp.id, changes)).await;
+    }
     let uncovered = uncovered_bots(store.as_ref(), &corp).await?;
     info!(corp.id = %corp.id, credentials = corp.credentials.len(), uncovered_bots = ?uncovered, "a corp was declared");
     Ok(Json(view(&corp, &public_url, uncovered)))
@@ -244,13 +250,17 @@ pub async fn put(
 pub async fn delete(
     State(corps): State<Arc<dyn Corps>>,
     State(directory): State<Arc<Directory>>,
+    auditor: Auditor,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let id = CorpId::parse(&id).map_err(|_| unknown())?;
-    refuse_file(corps.corp(&id).await?.as_ref())?;
+    let known = corps.corp(&id).await?;
+    refuse_file(known.as_ref())?;
     if !directory.delete_corp(&id).await? {
         return Err(unknown());
     }
+    let detail = known.as_ref().map(changes::withdrawn).unwrap_or_default();
+    auditor.record(Act::new(Action::CORP_DELETE, &id, detail)).await;
     info!(corp.id = %id, "a corp's declaration was withdrawn");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,7 +11,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Page, Paging};
 use crate::dispatcher::Dispatcher;
-use crate::domain::{CorpId, EventId, OpenKfId, Trust};
+use crate::domain::{Action, CorpId, EventId, OpenKfId, Trust};
+use crate::http::audit::{Act, Auditor};
 use crate::http::problem::Problem;
 use crate::store::{HeldEvent, HeldFilter, HeldState, Store};
 
@@ -131,8 +132,19 @@ pub async fn list(
     ),
     security(("adminToken" = [])),
 )]
-pub async fn redeliver(State(dispatcher): State<Dispatcher>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    if dispatcher.redeliver(&EventId::from_text(id)).await? { Ok(StatusCode::ACCEPTED) } else { Err(gone()) }
+pub async fn redeliver(
+    State(store): State<Arc<dyn Store>>,
+    State(dispatcher): State<Dispatcher>,
+    auditor: Auditor,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let id = EventId::from_text(id);
+    let held = store.held(&id).await?.ok_or_else(gone)?;
+    if !dispatcher.redeliver(&id).await? {
+        return Err(gone());
+    }
+    auditor.record(act(Action::DELIVERY_REDELIVER, &held)).await;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Delete an undelivered event
@@ -149,8 +161,28 @@ pub async fn redeliver(State(dispatcher): State<Dispatcher>, Path(id): Path<Stri
     ),
     security(("adminToken" = [])),
 )]
-pub async fn delete(State(dispatcher): State<Dispatcher>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    if dispatcher.forget(&EventId::from_text(id)).await? { Ok(StatusCode::NO_CONTENT) } else { Err(gone()) }
+pub async fn delete(
+    State(store): State<Arc<dyn Store>>,
+    State(dispatcher): State<Dispatcher>,
+    auditor: Auditor,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let id = EventId::from_text(id);
+    let held = store.held(&id).await?.ok_or_else(gone)?;
+    if !dispatcher.forget(&id).await? {
+        return Err(gone());
+    }
+    auditor.record(act(Action::DELIVERY_DELETE, &held)).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn act(action: Action, held: &HeldEvent) -> Act {
+    let account = &held.event.account;
+    let state = match held.state {
+        HeldState::Live => "live",
+        HeldState::Expired => "expired",
+    };
+    Act::new(action, &held.event.id, format!("{state}, corp {}, account {}", account.corp, account.kf))
 }
 
 fn gone() -> Problem {

@@ -1,6 +1,7 @@
 //! The operators' API, `/api/admin/*`: one file a resource, wire types beside their handlers.
 //! Secrets are write-only: what was put in is never shown again, only named by its id.
 
+pub mod audit;
 pub mod corps;
 pub mod deliveries;
 pub mod puppets;

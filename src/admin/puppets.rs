@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 
 use super::{Page, Paging};
 use crate::dispatcher::Dispatcher;
-use crate::domain::{OpenKfId, Puppet};
+use crate::domain::{Action, OpenKfId, Puppet};
+use crate::http::audit::{Act, Auditor};
 use crate::http::problem::Problem;
 use crate::store::{Directory, Store};
 
@@ -106,8 +107,18 @@ pub async fn list(
     ),
     security(("adminToken" = [])),
 )]
-pub async fn delete(State(directory): State<Arc<Directory>>, Path(kf_id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn delete(
+    State(directory): State<Arc<Directory>>,
+    auditor: Auditor,
+    Path(kf_id): Path<String>,
+) -> Result<StatusCode, Problem> {
     let unknown = || Problem::not_found("no bot is registered for this kfId");
     let kf_id = OpenKfId::parse(&kf_id).map_err(|_| unknown())?;
-    if directory.delete_puppet(&kf_id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(unknown()) }
+    let known = directory.puppet_now(&kf_id).await?;
+    if !directory.delete_puppet(&kf_id).await? {
+        return Err(unknown());
+    }
+    let detail = known.map(|bot| format!("corp {}, endpoint {}", bot.corp_id, bot.endpoint));
+    auditor.record(Act::new(Action::PUPPET_DELETE, &kf_id, detail.unwrap_or_default())).await;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -7,6 +7,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access_token::{AccessTokens, TokenError, TokenInfo};
+use crate::domain::Action;
+use crate::http::audit::{Act, Auditor};
 use crate::http::problem::Problem;
 
 /// A cached access token.
@@ -85,15 +87,23 @@ pub async fn list(State(tokens): State<AccessTokens>) -> Json<TokenList> {
     ),
     security(("adminToken" = [])),
 )]
-pub async fn renew(State(tokens): State<AccessTokens>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn renew(
+    State(tokens): State<AccessTokens>,
+    auditor: Auditor,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     let found = tokens.list().await.into_iter().find(|token| token.id.as_str() == id);
     let token = found.ok_or_else(|| Problem::not_found("no cached token has this id"))?;
-    match tokens.renew_by_operator(&token.app).await {
-        Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(error @ TokenError::SecretUnknown) => Err(Problem::not_found(error.to_string())),
-        Err(error) => {
-            let advice = error.errcode().advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
-            Err(Problem::upstream(format!("{error}{advice}")))
-        }
+    let renewed = tokens.renew_by_operator(&token.app).await;
+    if let Err(error @ TokenError::SecretUnknown) = renewed {
+        return Err(Problem::not_found(error.to_string()));
     }
+    // One that WeCom refused forgot a remembered refusal: that is a change too.
+    let outcome = renewed.as_ref().map_or_else(ToString::to_string, |()| "renewed".to_owned());
+    let detail = format!("corp {}, secret {}: {outcome}", token.app.corp_id, token.app.secret);
+    auditor.record(Act::new(Action::TOKEN_RENEW, &token.id, detail)).await;
+    renewed.map(|()| StatusCode::NO_CONTENT).map_err(|error| {
+        let advice = error.errcode().advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
+        Problem::upstream(format!("{error}{advice}"))
+    })
 }

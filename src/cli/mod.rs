@@ -1,6 +1,7 @@
 //! The command line: one file a command, and the outcome of each as an exit code.
 
 mod admin_token;
+mod copy;
 mod demo;
 mod healthcheck;
 mod openapi;
@@ -53,6 +54,8 @@ enum Command {
     /// Prints the admin token that the gateway generated, and the link of the console
     #[command(mut_args = only(&["DATA_DIR", "PORT", "OPS_PORT"]))]
     AdminToken(SettingFlags),
+    /// Copies everything to another store: to many replicas, back, or to a backup; also while it is in use
+    Copy(copy::Args),
     /// A part of the outside world, to work without a company, a public address or a trusted IP
     #[command(subcommand)]
     Simulate(Box<simulate::Args>),
@@ -95,6 +98,7 @@ impl Command {
             Self::Openapi => openapi::run(),
             Self::Healthcheck(settings) => healthcheck::run(&settings),
             Self::AdminToken(settings) => admin_token::run(&settings),
+            Self::Copy(args) => copy::run(&args),
             Self::Simulate(args) => simulate::run(*args),
             Self::Demo(args) => demo::run(args),
         }

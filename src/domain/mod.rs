@@ -1,6 +1,7 @@
 //! Values of the problem, without any I/O: what a corp, a bot, an event and a secret are.
 //! Everything above may use them; they use nothing of the gateway.
 
+mod audit;
 mod clock;
 mod corp;
 mod event;
@@ -8,6 +9,7 @@ mod puppet;
 mod secret;
 mod token;
 
+pub use audit::{Action, Actor, AuditEntry, AuditId};
 pub use clock::Clock;
 pub use corp::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey};
 pub use event::{Account, Digest, EventId, KfEvent, OpenKfId, Order, Payload, RawCallback, Trust};

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tracing::warn;
 
+use super::audit::{self, Act, Trail};
 use super::problem::Problem;
-use crate::domain::Secret;
+use crate::domain::{Action, Actor, Secret};
 
 /// The secrets that open a door; several while one is being replaced. All are compared, each in
 /// constant time, so that an answer's time tells nothing.
@@ -30,6 +32,30 @@ impl Keyring {
     fn opens(&self, offered: &str) -> bool {
         let offered = Secret::new(offered);
         self.0.iter().fold(false, |opened, secret| opened | (*secret == offered))
+    }
+}
+
+/// A door: what opens it, and where those who tried in vain are noted.
+#[derive(Debug, Clone)]
+pub struct Door {
+    keys: Keyring,
+    trail: Trail,
+}
+
+impl Door {
+    pub fn new(keys: Keyring, trail: Trail) -> Self {
+        Self { keys, trail }
+    }
+
+    /// Notes that a key was offered that does not fit. A caller without any tried nothing.
+    fn refused(&self, request: &Request, action: Action, setting: &'static str) {
+        let address = audit::address(request.extensions());
+        // Never the path itself, which may hold anything.
+        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let act = Act::new(action, route, format!("wrong {setting}"));
+        if self.trail.refused(act, Actor::Unknown, address) == 1 {
+            warn!(address = address.map(tracing::field::display), "wrong {setting}");
+        }
     }
 }
 
@@ -56,29 +82,38 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 /// Asks bots for `PUPPET_PASSWORD`, as Basic (any user name) or Bearer.
-pub async fn require_puppet_password(State(passwords): State<Keyring>, mut request: Request, next: Next) -> Response {
-    if passwords.is_empty() {
+pub async fn require_puppet_password(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Actor::Bot);
+    if door.keys.is_empty() {
         return next.run(request).await;
     }
-    if !offered(request.headers()).is_some_and(|password| passwords.opens(&password)) {
-        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"wxkf-gateway\"")];
-        let mend = "PUPPET_PASSWORD is set: send it, for example as http://bot:PASSWORD@gateway:7777";
-        return (StatusCode::UNAUTHORIZED, challenge, mend).into_response();
+    match offered(request.headers()) {
+        Some(password) if door.keys.opens(&password) => {
+            request.extensions_mut().insert(Caller::Proven);
+            return next.run(request).await;
+        }
+        Some(_) => door.refused(&request, Action::PUPPET_REFUSED, "PUPPET_PASSWORD"),
+        None => {}
     }
-    request.extensions_mut().insert(Caller::Proven);
-    next.run(request).await
+    let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"wxkf-gateway\"")];
+    let mend = "PUPPET_PASSWORD is set: send it, for example as http://bot:PASSWORD@gateway:7777";
+    (StatusCode::UNAUTHORIZED, challenge, mend).into_response()
 }
 
 /// Asks operators for `ADMIN_TOKEN`. Without one there is no admin API.
-pub async fn require_admin_token(State(tokens): State<Keyring>, request: Request, next: Next) -> Response {
-    if tokens.is_empty() {
+pub async fn require_admin_token(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    if door.keys.is_empty() {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let bearer = authorization(request.headers(), "Bearer");
-    if !bearer.is_some_and(|token| tokens.opens(token)) {
-        return Problem::unauthorized().into_response();
+    match offered(request.headers()) {
+        Some(_) if authorization(request.headers(), "Bearer").is_some_and(|token| door.keys.opens(token)) => {
+            request.extensions_mut().insert(Actor::Admin);
+            return next.run(request).await;
+        }
+        Some(_) => door.refused(&request, Action::ADMIN_REFUSED, "ADMIN_TOKEN"),
+        None => {}
     }
-    next.run(request).await
+    Problem::unauthorized().into_response()
 }
 
 fn offered(headers: &HeaderMap) -> Option<String> {

@@ -11,11 +11,18 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
 /// The largest body of a JSON route, in bytes.
 const FIELDS_LIMIT: usize = 256 * 1024;
+
+/// A body up to this size is read at once; of larger ones only so many at a time, so that a crowd of
+/// senders cannot fill the memory. What WeCom sends is smaller by far, as is what bots send.
+const SMALL: usize = 16 * 1024;
+const LARGE_AT_ONCE: usize = 32;
+static LARGE: Semaphore = Semaphore::const_new(LARGE_AT_ONCE);
 
 /// For a whole body: whoever needs longer holds a connection that others wait for.
 const READ_LIMIT: Duration = Duration::from_secs(30);
@@ -41,9 +48,13 @@ async fn read_to_end(body: Body, limit: usize, dropped: usize) -> Result<Bytes, 
     let first = first.map_err(|_| BodyFault::BrokeOff)?;
     let mut length = first.len();
     let mut whole: Option<BytesMut> = None;
+    let mut place = None;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| BodyFault::BrokeOff)?;
         length += chunk.len();
+        if length > SMALL && place.is_none() {
+            place = LARGE.acquire().await.ok();
+        }
         if length > dropped {
             return Err(BodyFault::TooLarge);
         }

@@ -1,5 +1,6 @@
 //! The HTTP kit that all `routes.rs` share.
 
+pub mod audit;
 pub mod auth;
 pub mod body;
 pub mod health;

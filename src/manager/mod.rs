@@ -4,6 +4,7 @@
 //! deregisters, and whoever could register in its place would get its customers' news. Hence the
 //! proof (`proof.rs`).
 
+mod changes;
 pub mod proof;
 pub mod registration;
 pub mod routes;
@@ -42,6 +43,15 @@ impl From<StoreError> for Refusal {
     }
 }
 
+/// What a bot's wish changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Everything was so already.
+    Nothing,
+    /// In words for the record, without secrets.
+    Made(String),
+}
+
 /// Keeps the registry.
 #[derive(Debug)]
 pub struct Manager {
@@ -64,7 +74,7 @@ impl Manager {
     }
 
     /// Makes the bot the one that serves its account. Counts at once, survives restarts.
-    pub async fn register(&self, registration: Registration) -> Result<(), Refusal> {
+    pub async fn register(&self, registration: Registration) -> Result<Change, Refusal> {
         if let Some(address) = self.denied.first_denied(registration.endpoint.url()).await {
             let mend = "give an endpoint the gateway may call, or change DISPATCH_DENY_NETWORKS";
             return Err(Refusal::Invalid(format!("endpoint leads to {address}, which is forbidden: {mend}")));
@@ -75,19 +85,19 @@ impl Manager {
         self.directory.put_puppet(&puppet).await?;
         self.dispatcher.registered(&puppet).await?;
         info!(corp.id = %puppet.corp_id, kf.id = %puppet.kf_id, endpoint = %puppet.endpoint, "a bot registered");
-        Ok(())
+        Ok(changes::by_registration(known.as_deref(), &puppet))
     }
 
     /// Takes the bot offline; its events are held from now on. An unknown account is fine, because
     /// the wish is fulfilled.
-    pub async fn deregister(&self, kf: &OpenKfId, corp: &CorpId) -> Result<(), Refusal> {
-        let Some(puppet) = self.directory.puppet_now(kf).await? else { return Ok(()) };
+    pub async fn deregister(&self, kf: &OpenKfId, corp: &CorpId) -> Result<Change, Refusal> {
+        let Some(puppet) = self.directory.puppet_now(kf).await? else { return Ok(Change::Nothing) };
         if puppet.corp_id != *corp {
             return Err(Refusal::NotProven("corpId is not the one this kfId registered under".to_owned()));
         }
         self.directory.set_offline(kf, self.clock.now()).await?;
         info!(corp.id = %corp, kf.id = %kf, "a bot deregistered");
-        Ok(())
+        Ok(if puppet.online { Change::Made(format!("corp {corp}")) } else { Change::Nothing })
     }
 
     /// The registration of the account, online or not.

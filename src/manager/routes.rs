@@ -13,8 +13,9 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use super::registration::{self, Registration};
-use super::{Manager, Refusal};
-use crate::domain::{OpenKfId, Puppet};
+use super::{Change, Manager, Refusal};
+use crate::domain::{Action, OpenKfId, Puppet};
+use crate::http::audit::{Act, Auditor};
 use crate::http::body::{self, Fields, Refused};
 
 /// How a registration or deregistration went.
@@ -28,8 +29,8 @@ pub struct Answer {
     message: String,
 }
 
-impl From<Result<(), Refusal>> for Answer {
-    fn from(result: Result<(), Refusal>) -> Self {
+impl From<Result<Change, Refusal>> for Answer {
+    fn from(result: Result<Change, Refusal>) -> Self {
         let Err(refusal) = result else {
             return Self { code: 0, message: "success".to_owned() };
         };
@@ -84,12 +85,21 @@ pub struct RegisterBody {
     ),
     security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
 )]
-pub async fn register(State(manager): State<Arc<Manager>>, Fields(fields): Fields) -> Json<Answer> {
-    let registration = fields.and_then(|fields| Registration::read(&fields)).map_err(Refusal::Invalid);
-    let result = match registration {
-        Ok(registration) => manager.register(registration).await,
-        Err(refusal) => Err(refusal),
+pub async fn register(State(manager): State<Arc<Manager>>, auditor: Auditor, Fields(fields): Fields) -> Json<Answer> {
+    let registration = match fields.and_then(|fields| Registration::read(&fields)) {
+        Ok(registration) => registration,
+        Err(message) => return Json(Err(Refusal::Invalid(message)).into()),
     };
+    let kf = registration.kf_id.clone();
+    let who = format!("corp {}, endpoint {}", registration.corp_id, registration.endpoint);
+    let result = manager.register(registration).await;
+    match &result {
+        Ok(Change::Made(changes)) => auditor.record(Act::new(Action::PUPPET_REGISTER, kf, changes)).await,
+        Err(Refusal::NotProven(reason)) => {
+            auditor.refused(Act::new(Action::PUPPET_REGISTER_REFUSED, kf, format!("{who}: {reason}")));
+        }
+        Ok(Change::Nothing) | Err(_) => {}
+    }
     Json(result.into())
 }
 
@@ -119,12 +129,19 @@ pub struct DeregisterBody {
     ),
     security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
 )]
-pub async fn deregister(State(manager): State<Arc<Manager>>, Fields(fields): Fields) -> Json<Answer> {
-    let wish = fields.and_then(|fields| registration::read_deregistration(&fields)).map_err(Refusal::Invalid);
-    let result = match wish {
-        Ok((kf, corp)) => manager.deregister(&kf, &corp).await,
-        Err(refusal) => Err(refusal),
+pub async fn deregister(State(manager): State<Arc<Manager>>, auditor: Auditor, Fields(fields): Fields) -> Json<Answer> {
+    let (kf, corp) = match fields.and_then(|fields| registration::read_deregistration(&fields)) {
+        Ok(wish) => wish,
+        Err(message) => return Json(Err(Refusal::Invalid(message)).into()),
     };
+    let result = manager.deregister(&kf, &corp).await;
+    match &result {
+        Ok(Change::Made(changes)) => auditor.record(Act::new(Action::PUPPET_DEREGISTER, kf, changes)).await,
+        Err(Refusal::NotProven(reason)) => {
+            auditor.refused(Act::new(Action::PUPPET_DEREGISTER_REFUSED, kf, format!("corp {corp}: {reason}")));
+        }
+        Ok(Change::Nothing) | Err(_) => {}
+    }
     Json(result.into())
 }
 

@@ -5,15 +5,20 @@
 //! already stay or are replaced, and what the target learned meanwhile (a later registration, a later
 //! token) stands; so a move is a copy, a switch, and one more copy.
 
+use std::time::Duration;
+
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::{HeldEvent, HeldFilter, Result, Store};
-use crate::domain::{EventId, OpenKfId, Puppet};
+use super::{HeldEvent, HeldFilter, Result, Store, StoreError};
+use crate::domain::{AuditEntry, AuditId, EventId, OpenKfId, Puppet};
 
 /// Rows read at a time.
 const PAGE: usize = 500;
 /// Rows written at the same time; stores write such a batch together.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 32;
+/// A store that is busy, or away for a moment, is asked again; a copy that breaks off is a nuisance.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The kinds of rows, in the order in which they are copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +27,7 @@ pub enum Kind {
     Bots,
     Events,
     Tokens,
+    Audit,
 }
 
 /// How many rows of each kind the target has now because of the copy.
@@ -33,6 +39,8 @@ pub struct Copied {
     pub later_bots: u64,
     pub events: u64,
     pub tokens: u64,
+    /// Entries of the record of changes.
+    pub audit: u64,
 }
 
 /// Copies everything. `told` hears of each kind how many rows are done.
@@ -40,7 +48,7 @@ pub async fn copy(from: &dyn Store, to: &dyn Store, told: &(dyn Fn(Kind, u64) + 
     let mut copied = Copied::default();
     told(Kind::Corps, 0);
     for corp in from.corps().await? {
-        to.put_corp(&corp).await?;
+        patiently(async || to.put_corp(&corp).await).await?;
         copied.corps += 1;
         told(Kind::Corps, copied.corps);
     }
@@ -48,11 +56,22 @@ pub async fn copy(from: &dyn Store, to: &dyn Store, told: &(dyn Fn(Kind, u64) + 
     copied.events = copy_events(from, to, told).await?;
     told(Kind::Tokens, 0);
     for token in from.tokens().await? {
-        to.put_token(&token).await?;
+        patiently(async || to.put_token(&token).await).await?;
         copied.tokens += 1;
         told(Kind::Tokens, copied.tokens);
     }
+    copied.audit = copy_audit(from, to, told).await?;
     Ok(copied)
+}
+
+async fn patiently<T>(work: impl AsyncFn() -> Result<T>) -> Result<T> {
+    for _ in 1..TRIES {
+        match work().await {
+            Err(StoreError::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
+            other => return other,
+        }
+    }
+    work().await
 }
 
 async fn copy_bots(
@@ -67,7 +86,7 @@ async fn copy_bots(
         let page = from.puppets(after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.kf_id.clone());
-        let put = async |puppet: &Puppet| put_bot(to, puppet).await;
+        let put = async |puppet: &Puppet| patiently(async || put_bot(to, puppet).await).await;
         let mut outcomes = stream::iter(&page).map(put).buffer_unordered(AT_ONCE);
         while let Some(put) = outcomes.try_next().await? {
             match put {
@@ -103,9 +122,23 @@ async fn copy_events(from: &dyn Store, to: &dyn Store, told: &(dyn Fn(Kind, u64)
         after = Some(last.event.id.clone());
         // Whoever works on it works on the source.
         page.iter_mut().for_each(|held| held.lease = None);
-        let hold = async |held: &HeldEvent| to.hold(held).await;
+        let hold = async |held: &HeldEvent| patiently(async || to.hold(held).await).await;
         stream::iter(&page).map(hold).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         copied += page.len() as u64;
         told(Kind::Events, copied);
+    }
+}
+
+async fn copy_audit(from: &dyn Store, to: &dyn Store, told: &(dyn Fn(Kind, u64) + Sync)) -> Result<u64> {
+    let (mut before, mut copied): (Option<AuditId>, u64) = (None, 0);
+    told(Kind::Audit, 0);
+    loop {
+        let page = from.list_audit(before.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(copied) };
+        before = Some(last.id.clone());
+        let append = async |entry: &AuditEntry| to.append_audit(entry).await;
+        stream::iter(&page).map(append).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        copied += page.len() as u64;
+        told(Kind::Audit, copied);
     }
 }

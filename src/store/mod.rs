@@ -29,12 +29,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::{
-    Account, AppKey, Corp, CorpId, EncodingAesKey, EventId, KfEvent, OpenKfId, Order, Puppet, Secret, Trust,
+    Account, AppKey, AuditEntry, AuditId, Corp, CorpId, EncodingAesKey, EventId, KfEvent, OpenKfId, Order, Puppet,
+    Secret, Trust,
 };
 
 /// Everything durable, behind one handle. `Arc<dyn Store>` upcasts to each of its parts.
 #[async_trait]
-pub trait Store: Corps + Puppets + Events + Tokens {
+pub trait Store: Corps + Puppets + Events + Tokens + Audit {
     /// Makes the back end ready: its indexes, its version, secrets sealed anew with the first key. Asked
     /// once at the start, and again for as long as it is [`StoreError::Unavailable`].
     async fn prepare(&self) -> Result<()>;
@@ -241,8 +242,26 @@ pub trait Tokens: Debug + Send + Sync {
     async fn put_token(&self, token: &StoredToken) -> Result<()>;
 }
 
+/// The record of changes. Entries are added and swept, never changed.
+#[async_trait]
+pub trait Audit: Debug + Send + Sync {
+    /// Adds the entry. Durable when it returns. An entry with the same id stays as it is.
+    async fn append_audit(&self, entry: &AuditEntry) -> Result<()>;
+
+    /// Entries by id, the newest first, only those before `before`, at most `limit`.
+    async fn list_audit(&self, before: Option<&AuditId>, limit: usize) -> Result<Vec<AuditEntry>>;
+
+    /// Deletes entries made before `made_before` (by id, see [`AuditId::floor`]), and the oldest of more
+    /// than `keep`, which is at least 1. Returns how many.
+    async fn sweep_audit(&self, made_before: Timestamp, keep: usize) -> Result<u64>;
+}
+
 /// The parts of a store, for those who need one only.
 impl dyn Store {
+    pub fn audit_part(self: &Arc<Self>) -> Arc<dyn Audit> {
+        self.clone()
+    }
+
     pub fn events(self: &Arc<Self>) -> Arc<dyn Events> {
         self.clone()
     }

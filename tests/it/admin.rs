@@ -70,6 +70,7 @@ fn routes() -> Vec<(Method, String)> {
         (Method::POST, "/api/admin/deliveries/1/redeliver"),
         (Method::GET, "/api/admin/tokens"),
         (Method::POST, "/api/admin/tokens/1/renew"),
+        (Method::GET, "/api/admin/audit"),
     ];
     routes.map(|(method, path)| (method, path.to_owned())).into()
 }
@@ -203,6 +204,9 @@ async fn bad_input_names_every_field() {
 
     for query in ["limit=0", "limit=1001", "limit=x", "state=nonsense", "corpId=w%20w", "openKfId=%20"] {
         problem(gateway.admin(Method::GET, &format!("/deliveries?{query}")), 400, "invalid").await;
+    }
+    for query in ["limit=0", "limit=x"] {
+        problem(gateway.admin(Method::GET, &format!("/audit?{query}")), 400, "invalid").await;
     }
     for query in ["limit=0", "limit=x", "cursor=a%20b"] {
         problem(gateway.admin(Method::GET, &format!("/puppets?{query}")), 400, "invalid").await;

@@ -2,8 +2,10 @@
 //! architecture, the vectors, the stores' conformance, and the real binary from outside.
 #![cfg(test)]
 
+mod abuse;
 mod admin;
 mod architecture;
+mod audit;
 mod callbacks;
 mod cli;
 mod crash;
@@ -13,10 +15,14 @@ mod harness;
 mod journey;
 mod load;
 mod openapi;
+mod proxy;
 mod registry;
+mod replicas;
 mod secrets;
+mod security;
 mod settings_at_start;
 mod simulator;
 mod store;
+mod token_cache;
 mod tokens;
 mod vectors;

@@ -112,15 +112,15 @@ impl Agreement for RedisAgreement {
         if self.local.begin_forced(app).await == Forced::TooSoon {
             return Forced::TooSoon;
         }
-        let now = self.clock.now().as_millisecond();
-        let between = keys::millis(BETWEEN_FORCED);
-        let last: i64 =
-            self.link.invoke(scripts::FORCE.key(keys::forced(app)).arg(now).arg(between)).await.unwrap_or(now);
-        if last == now {
-            return Forced::Begun;
+        let mut force = scripts::FORCE.key(keys::forced(app));
+        force.arg(self.clock.now().as_millisecond()).arg(keys::millis(BETWEEN_FORCED)).arg(rand::random::<u64>());
+        match self.link.invoke::<Option<i64>>(&force).await {
+            Ok(Some(last)) => {
+                self.local.forced_at(app, Timestamp::from_millisecond(last).unwrap_or(Timestamp::MIN));
+                Forced::TooSoon
+            }
+            Ok(None) | Err(_) => Forced::Begun,
         }
-        self.local.forced_at(app, Timestamp::from_millisecond(last).unwrap_or(Timestamp::MIN));
-        Forced::TooSoon
     }
 
     fn forced_lately(&self, app: &AppKey) -> bool {

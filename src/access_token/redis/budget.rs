@@ -11,8 +11,8 @@ use super::link::Link;
 use super::{keys, scripts};
 use crate::domain::Clock;
 
-/// How long an answer can be open: a turn waited for, then upstream's limit.
-const OPEN: Duration = Duration::from_secs(30);
+/// How long an answer can be open: turns of several replicas waited for, then upstream's limit.
+const OPEN: Duration = Duration::from_secs(60);
 /// Between two looks at a budget that is taken up by open answers.
 const PAUSE: Duration = Duration::from_millis(200);
 

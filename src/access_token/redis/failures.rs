@@ -12,7 +12,7 @@ use crate::wecom::{Api, Errcode, Refusal};
 pub(super) const FIELDS: [&str; 4] = ["errcode", "errmsg", "until", "before"];
 
 /// What `HMGET` answers.
-pub(super) type Row = (Option<i64>, Option<String>, Option<i64>, Option<u32>);
+pub(super) type Row = (Option<String>, Option<String>, Option<String>, Option<String>);
 
 /// `None`: it is not one that replicas share.
 pub(super) fn write(failure: &Failure) -> Option<[(&'static str, String); 4]> {
@@ -25,11 +25,12 @@ pub(super) fn write(failure: &Failure) -> Option<[(&'static str, String); 4]> {
     ])
 }
 
+/// `None`: there is none, or none that can be read.
 pub(super) fn read(row: Row) -> Option<Failure> {
     let (Some(errcode), Some(errmsg), Some(until), Some(before)) = row else { return None };
-    let refusal = Refusal { errcode: Errcode(errcode), errmsg, api: Api::GetToken };
-    let until = Timestamp::from_millisecond(until).ok()?;
-    Some(Failure { error: TokenError::Refused(Arc::new(refusal)), until, before })
+    let refusal = Refusal { errcode: Errcode(errcode.parse().ok()?), errmsg, api: Api::GetToken };
+    let until = Timestamp::from_millisecond(until.parse().ok()?).ok()?;
+    Some(Failure { error: TokenError::Refused(Arc::new(refusal)), until, before: before.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -41,11 +42,10 @@ mod tests {
         let refusal = Refusal { errcode: Errcode(40001), errmsg: "no".into(), api: Api::GetToken };
         let error = TokenError::Refused(Arc::new(refusal));
         let failure = Failure { error, until: Timestamp::from_second(7).unwrap(), before: 3 };
-        let [errcode, errmsg, until, before] = write(&failure).unwrap().map(|(_, value)| value);
-        let row = (errcode.parse().ok(), Some(errmsg), until.parse().ok(), before.parse().ok());
-        assert_eq!(read(row), Some(failure.clone()));
+        let row = write(&failure).unwrap().map(|(_, value)| Some(value));
+        assert_eq!(read(row.into()), Some(failure.clone()));
         let outage = Failure { error: TokenError::Unavailable("down".into()), ..failure };
         assert_eq!(write(&outage), None);
-        assert_eq!(read((None, None, None, None)), None);
+        assert_eq!(read(Row::default()), None);
     }
 }

@@ -148,6 +148,8 @@ impl Inner {
             own(old, &Owned::superseded(old, now));
         }
         commands.pset_ex(keys::obtained(&token.app.corp_id), 1, ever).ignore();
+        let forgotten = now.checked_sub(keys::EVER).unwrap_or(Timestamp::MIN).as_millisecond();
+        commands.zrembyscore(keys::APPS, "-inf", forgotten).ignore();
         commands.zadd(keys::APPS, &app, now.as_millisecond()).ignore();
         commands.pexpire(keys::APPS, keys::px(keys::EVER)).ignore();
         commands
@@ -192,18 +194,39 @@ impl Inner {
 
     /// The tokens of all replicas.
     pub(super) async fn all(self: &Arc<Self>) -> Result<Vec<Arc<StoredToken>>, Away> {
+        let mut tokens = Vec::new();
+        for (app, row) in self.rows().await? {
+            tokens.extend(self.heard(&app, row));
+        }
+        Ok(tokens)
+    }
+
+    /// Seals with the first key what another one of them sealed.
+    pub(super) async fn reseal(self: &Arc<Self>) -> Result<(), Away> {
+        for (app, row) in self.rows().await? {
+            let sealed_by = row.0.as_deref().map(MasterKeys::id_of);
+            if sealed_by.is_some_and(|id| id != self.keys.sealing_id() && self.keys.holds(id))
+                && let Some(token) = self.heard(&app, row)
+            {
+                self.write(token, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn rows(&self) -> Result<Vec<(AppKey, row::Row)>, Away> {
         let (names,): (Vec<String>,) = self.link.run(redis::pipe().zrange(keys::APPS, 0, -1)).await?;
         let apps: Vec<AppKey> = names.iter().filter_map(|name| keys::app_named(name)).collect();
-        let mut tokens = Vec::new();
+        let mut rows: Vec<(AppKey, row::Row)> = Vec::new();
         for apps in apps.chunks(AT_A_TIME) {
             let mut commands = redis::pipe();
             for app in apps {
                 commands.hmget(keys::token(app), &row::FIELDS);
             }
-            let rows: Vec<row::Row> = self.link.run(&commands).await?;
-            tokens.extend(apps.iter().zip(rows).filter_map(|(app, row)| self.heard(app, row)));
+            let answers: Vec<row::Row> = self.link.run(&commands).await?;
+            rows.extend(apps.iter().cloned().zip(answers));
         }
-        Ok(tokens)
+        Ok(rows)
     }
 }
 

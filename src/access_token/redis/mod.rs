@@ -102,8 +102,10 @@ impl TokenCache for RedisCache {
         self.0.all().await.unwrap_or_else(|_| self.0.near.all())
     }
 
-    /// Redis outlives the process: each token is read when it is asked for.
+    /// Redis outlives the process: each token is read when it is asked for. Here those of later keys are
+    /// sealed anew; one that cannot be now, is when the app's next token is fetched.
     async fn load(&self) -> store::Result<()> {
+        let _ = self.0.reseal().await;
         Ok(())
     }
 

@@ -11,8 +11,8 @@ use crate::store::{Result, StoreError, StoredToken};
 /// In this order they are read and written.
 pub(super) const FIELDS: [&str; 4] = ["access_token", "fetched_at", "expires_at", "renewed_to_same"];
 
-/// What `HMGET` answers.
-pub(super) type Row = (Option<String>, Option<i64>, Option<i64>, Option<bool>);
+/// What `HMGET` answers. Texts, because the driver takes a number that is none for a fault of the server.
+pub(super) type Row = (Option<String>, Option<String>, Option<String>, Option<String>);
 
 /// The values of [`FIELDS`].
 pub(super) fn write(keys: &MasterKeys, token: &StoredToken) -> Result<[String; 4]> {
@@ -30,9 +30,17 @@ pub(super) fn read(keys: &MasterKeys, app: &AppKey, row: Row) -> Result<Option<S
     let (Some(sealed), Some(fetched_at), Some(expires_at), Some(renewed_to_same)) = row else { return Ok(None) };
     let name = keys::app_name(app);
     let access_token: Secret = keys.open(&place(&name), &sealed)?;
-    let time = |ms| Timestamp::from_millisecond(ms).map_err(|_| damaged(&name));
-    let (fetched_at, expires_at) = (time(fetched_at)?, time(expires_at)?);
-    Ok(Some(StoredToken { app: app.clone(), access_token, fetched_at, expires_at, renewed_to_same }))
+    let time = |text: String| {
+        let moment = text.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        moment.ok_or_else(|| damaged(&name))
+    };
+    Ok(Some(StoredToken {
+        app: app.clone(),
+        access_token,
+        fetched_at: time(fetched_at)?,
+        expires_at: time(expires_at)?,
+        renewed_to_same: renewed_to_same == "1",
+    }))
 }
 
 fn place(name: &str) -> Place<'_> {
@@ -49,8 +57,7 @@ mod tests {
     use super::*;
 
     fn row(values: [String; 4]) -> Row {
-        let [sealed, fetched_at, expires_at, same] = values;
-        (Some(sealed), fetched_at.parse().ok(), expires_at.parse().ok(), Some(same == "1"))
+        values.map(Some).into()
     }
 
     #[test]
@@ -70,6 +77,15 @@ mod tests {
         assert!(matches!(read(&MasterKeys::none(), &token.app, written.clone()), Err(StoreError::KeyMissing { .. })));
         let other = crate::wecom::fake::app("ww2", "s").key();
         assert!(matches!(read(&keys, &other, written), Err(StoreError::Damaged { .. })));
-        assert_eq!(read(&keys, &token.app, (None, Some(1), Some(1), Some(true))), Ok(None));
+        assert_eq!(read(&keys, &token.app, Row::default()), Ok(None));
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_damage() {
+        let (keys, token) = (MasterKeys::none(), token("T", 100));
+        for text in ["", "soon", "99999999999999999"] {
+            let row = (Some("T".into()), Some(text.to_owned()), Some("1".into()), Some("0".into()));
+            assert!(matches!(read(&keys, &token.app, row), Err(StoreError::Damaged { .. })), "{text}");
+        }
     }
 }

@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-/// Keeps a token, unless a later one is there. KEYS: token. ARGV: access_token, fetched_at, expires_at,
-/// renewed_to_same, expiry of the key. Answers nothing, or the later token's fields.
+/// Keeps a token, unless a later one is there. KEYS: token. ARGV: its fields ([`super::row::FIELDS`]),
+/// expiry of the key. Answers nothing, or the later token's fields.
 pub(super) static PUT_TOKEN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local there = redis.call('HGET', KEYS[1], 'fetched_at')
-         if there and tonumber(there) > tonumber(ARGV[2]) then
+        "local there = tonumber(redis.call('HGET', KEYS[1], 'fetched_at') or '')
+         if there and there > tonumber(ARGV[2]) then
            return redis.call('HMGET', KEYS[1], 'access_token', 'fetched_at', 'expires_at', 'renewed_to_same')
          end
          redis.call('HSET', KEYS[1], 'access_token', ARGV[1], 'fetched_at', ARGV[2], 'expires_at', ARGV[3],
@@ -35,14 +35,16 @@ pub(super) static TAKE_TURN: LazyLock<Script> = LazyLock::new(|| {
 pub(super) static END_TURN: LazyLock<Script> =
     LazyLock::new(|| Script::new("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"));
 
-/// KEYS: forced. ARGV: now, time between two. Answers when the last one was forced, which is now if
-/// it may be.
+/// KEYS: forced. ARGV: now, time between two, who wishes it. Answers nothing if it may be forced, or
+/// when it was forced last.
 pub(super) static FORCE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local last = redis.call('GET', KEYS[1])
-         if last and tonumber(ARGV[1]) < tonumber(last) + tonumber(ARGV[2]) then return tonumber(last) end
-         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-         return tonumber(ARGV[1])",
+        "local last, by = string.match(redis.call('GET', KEYS[1]) or '', '(%d+) (%d+)')
+         if last and by ~= ARGV[3] and tonumber(ARGV[1]) < tonumber(last) + tonumber(ARGV[2]) then
+           return tonumber(last)
+         end
+         redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[3], 'PX', ARGV[2])
+         return false",
     )
 });
 

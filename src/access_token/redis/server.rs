@@ -130,3 +130,42 @@ async fn connect(client: &Client) -> RedisResult<MultiplexedConnection> {
         .set_pipeline_buffer_size(PIPELINE);
     client.get_multiplexed_async_connection_with_config(&config).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentinels(url: &str) -> Sentinels {
+        match Server::parse(&Secret::new(url)).unwrap() {
+            Server::Sentinel(sentinels) => sentinels,
+            Server::One(_) => panic!("{url} names Sentinels"),
+        }
+    }
+
+    fn address(client: &Client) -> String {
+        client.get_connection_info().addr().to_string()
+    }
+
+    #[test]
+    fn sentinels_have_a_port_of_their_own_and_the_master_the_password() {
+        let sentinels = sentinels("redis-sentinel://user:p%40ss@h1, h2:1234,[::1]/the-master");
+        let hosts: Vec<_> = sentinels.hosts.iter().map(|host| address(&host.open)).collect();
+        assert_eq!(hosts, ["h1:26379", "h2:1234", "::1:26379"]);
+        assert_eq!((sentinels.credentials.username(), sentinels.credentials.password()), (Some("user"), Some("p@ss")));
+        assert_eq!(&*sentinels.master, "the-master");
+        for host in &sentinels.hosts {
+            assert_eq!(host.open.get_connection_info().redis_settings().password(), None);
+            assert_eq!(host.guarded.get_connection_info().redis_settings().password(), Some("p@ss"));
+        }
+    }
+
+    #[test]
+    fn one_server_is_taken_as_the_driver_reads_it() {
+        let Ok(Server::One(client)) = Server::parse(&Secret::new("rediss://:p@h:1/2")) else { panic!() };
+        assert_eq!((address(&client).as_str(), client.get_connection_info().redis_settings().db()), ("h:1", 2));
+        for wrong in ["http://h", "redis://", "redis-sentinel://h1,h2", "redis-sentinel://,h2/m", "redis-sentinel:///m"]
+        {
+            assert!(Server::parse(&Secret::new(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

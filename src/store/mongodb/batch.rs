@@ -180,7 +180,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_waits_goes_out_together_and_each_gets_its_own_answer() {
         let (batcher, gate) = batcher(Size { batch: 3, in_flight: 1 });
         let batcher = &batcher;
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(others[4], Ok(2));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_failure_of_a_batch_is_that_of_all_and_the_next_one_works() {
         let (batcher, gate) = batcher(Size { batch: 2, in_flight: 1 });
         gate.add_permits(5);
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(batcher.submit(2).await, Ok(1));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_caller_that_gives_up_harms_nobody() {
         let (batcher, gate) = batcher(Size { batch: 9, in_flight: 1 });
         let first = batcher.submit(0);
@@ -223,5 +223,8 @@ mod tests {
         drop(given_up);
         gate.add_permits(2);
         assert_eq!(futures::join!(first, batcher.submit(2)), (Ok(1), Ok(1)), "13 went with its caller");
+        assert!(batcher.submit(3).await.is_err(), "an answer is waited for as long as a callback may");
+        gate.add_permits(2);
+        assert_eq!(batcher.submit(4).await, Ok(1));
     }
 }

@@ -5,9 +5,10 @@
 //! operation at a time looks for it and all others fail at once. A callback must not wait for a store
 //! that is known to be away; a short interruption is waited through.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::store::{Result, StoreError};
 
@@ -21,7 +22,7 @@ pub(super) struct Condition {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the first operation began that got no answer, since the last answer.
+    /// The first operation without an answer since the last answer.
     silent_since: Option<Instant>,
     away: bool,
     /// One operation looks for the server.
@@ -33,23 +34,22 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Pass<'c> {
     condition: &'c Condition,
-    began: Instant,
     looks: bool,
 }
 
 impl Condition {
     /// Refused while the server is away and another operation looks for it.
-    pub(super) fn pass(&self, now: Instant) -> Result<Pass<'_>> {
+    pub(super) fn pass(&self) -> Result<Pass<'_>> {
         let mut state = self.state.lock();
         if !state.away {
-            return Ok(Pass { condition: self, began: now, looks: false });
+            return Ok(Pass { condition: self, looks: false });
         }
         if state.looking {
-            let seconds = state.silent_for(now).as_secs();
+            let seconds = state.silent_since.map_or(0, |since| since.elapsed().as_secs());
             return Err(StoreError::Unavailable(format!("MongoDB has not answered for {seconds} s")));
         }
         state.looking = true;
-        Ok(Pass { condition: self, began: now, looks: true })
+        Ok(Pass { condition: self, looks: true })
     }
 
     /// What became of a write that was promised to last.
@@ -69,27 +69,21 @@ impl Condition {
     }
 }
 
-impl State {
-    fn silent_for(&self, now: Instant) -> Duration {
-        self.silent_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
-    }
-}
-
 impl Pass<'_> {
     /// The server answered, whatever it said.
-    pub(super) fn answered(self, now: Instant) {
+    pub(super) fn answered(self) {
         let mut state = self.condition.state.lock();
-        let seconds = state.silent_for(now).as_secs();
-        state.silent_since = None;
+        let silent = state.silent_since.take();
         if std::mem::take(&mut state.away) {
+            let seconds = silent.map_or(0, |since| since.elapsed().as_secs());
             tracing::info!(seconds, "the store answers again");
         }
     }
 
-    pub(super) fn unanswered(self, now: Instant, error: &StoreError) {
+    pub(super) fn unanswered(self, error: &StoreError) {
         let mut state = self.condition.state.lock();
-        state.silent_since.get_or_insert(self.began);
-        if !state.away && state.silent_for(now) >= PATIENCE {
+        let since = *state.silent_since.get_or_insert_with(Instant::now);
+        if !state.away && since.elapsed() >= PATIENCE {
             state.away = true;
             tracing::error!(%error, "the store does not answer");
         }
@@ -112,29 +106,30 @@ mod tests {
         StoreError::Unavailable("silence".to_owned())
     }
 
-    #[test]
-    fn a_short_silence_stops_nobody() {
-        let (condition, start) = (Condition::default(), Instant::now());
-        let half = start + PATIENCE / 2;
-        condition.pass(start).unwrap().unanswered(half, &silence());
-        condition.pass(half).unwrap().answered(half);
-        let whole = start + PATIENCE;
-        condition.pass(half).unwrap().unanswered(whole, &silence());
-        assert!(condition.pass(whole).is_ok(), "silence counts from the first operation after the last answer");
+    #[tokio::test(start_paused = true)]
+    async fn a_short_silence_stops_nobody() {
+        let condition = Condition::default();
+        condition.pass().unwrap().unanswered(&silence());
+        tokio::time::advance(PATIENCE / 2).await;
+        condition.pass().unwrap().unanswered(&silence());
+        condition.pass().unwrap().answered();
+        tokio::time::advance(PATIENCE).await;
+        condition.pass().unwrap().unanswered(&silence());
+        assert!(condition.pass().is_ok(), "silence counts from the last answer");
     }
 
-    #[test]
-    fn one_at_a_time_looks_for_a_server_that_is_away() {
-        let (condition, start) = (Condition::default(), Instant::now());
-        let later = start + PATIENCE;
-        condition.pass(start).unwrap().unanswered(later, &silence());
-        let looking = condition.pass(later).unwrap();
-        assert!(matches!(condition.pass(later), Err(StoreError::Unavailable(_))));
+    #[tokio::test(start_paused = true)]
+    async fn one_at_a_time_looks_for_a_server_that_is_away() {
+        let condition = Condition::default();
+        condition.pass().unwrap().unanswered(&silence());
+        tokio::time::advance(PATIENCE).await;
+        condition.pass().unwrap().unanswered(&silence());
+        let looking = condition.pass().unwrap();
+        assert!(matches!(condition.pass(), Err(StoreError::Unavailable(_))));
         drop(looking);
-        let next = condition.pass(later).unwrap();
-        assert!(condition.pass(later).is_err(), "it gave up, and the next one looks");
-        next.answered(later);
-        let (one, other) = (condition.pass(later), condition.pass(later));
-        assert!(one.is_ok() && other.is_ok());
+        let next = condition.pass().unwrap();
+        assert!(condition.pass().is_err(), "it gave up, and the next one looks");
+        next.answered();
+        assert!(condition.pass().is_ok() && condition.pass().is_ok());
     }
 }

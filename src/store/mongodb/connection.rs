@@ -5,7 +5,7 @@
 //! operation closes its connection.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use mongodb::bson::Document;
@@ -106,25 +106,25 @@ impl Connection {
     where
         F: Future<Output = mongodb::error::Result<T>> + Send,
     {
-        let pass = self.condition.pass(Instant::now())?;
+        let pass = self.condition.pass()?;
         let whole = async { operation(self.database.get_or_try_init(|| open(&self.uri)).await?.clone()).await };
         let limit = limit.duration();
         match timeout(limit, whole).await {
             Ok(Ok(value)) => {
-                pass.answered(Instant::now());
+                pass.answered();
                 Ok(value)
             }
             Ok(Err(error)) => {
                 let failure = unavailable(&error);
                 match cause(&error) {
-                    Cause::NoAnswer => pass.unanswered(Instant::now(), &failure),
-                    Cause::Refusal => pass.answered(Instant::now()),
+                    Cause::NoAnswer => pass.unanswered(&failure),
+                    Cause::Refusal => pass.answered(),
                 }
                 Err(failure)
             }
             Err(_) => {
                 let failure = StoreError::Unavailable(format!("no answer from MongoDB within {limit:?}"));
-                pass.unanswered(Instant::now(), &failure);
+                pass.unanswered(&failure);
                 Err(failure)
             }
         }

@@ -35,7 +35,7 @@ impl Corps for MongoStore {
         let filter = doc! { "_id": corp.id.as_str() };
         let put = async |db| {
             let corps = collection(&db, CORPS, Promise::Durable);
-            retried(|| corps.replace_one(filter.clone(), &document).upsert(true).into_future()).await.map(drop)
+            retried(|| corps.replace_one(filter.clone(), &document).upsert(true)).await.map(drop)
         };
         self.connection.write(Limit::Callback, put).await
     }

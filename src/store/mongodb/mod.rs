@@ -1,12 +1,12 @@
-//! The store of many replicas: any service that speaks MongoDB's protocol.
+//! The store of many replicas: MongoDB, or any service that speaks its protocol.
 //!
-//! The one decision a reader would question: it asks for no more than all of them have. No
-//! transactions, no partial or expiring indexes, no updates by pipeline; what depends on one step is
-//! one document, or one filter.
+//! The one decision a reader would question: only what every such service has. No transactions, no
+//! partial or TTL indexes, no updates by pipeline, no change streams: rows of an event are inserted
+//! and deleted, never overwritten, so that none of these is missed.
 //!
-//! The collection of bots is the original manager's (see `puppets.rs`); ours are named
-//! `wxkf_gateway_…`. Secrets are bound to the same places as in the embedded store.
+//! Collections: `wxkfpuppets`, the original manager's own, and `wxkf_gateway_*`.
 
+mod audit;
 mod batch;
 mod condition;
 mod connection;
@@ -14,63 +14,71 @@ mod corps;
 mod documents;
 mod error;
 mod events;
-mod keys;
 mod pairs;
+mod prepare;
 mod puppets;
-mod schema;
-mod sealed_fields;
 mod tokens;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use mongodb::bson::{Document, doc};
 
-use self::batch::Batcher;
-use self::connection::{Connection, Limit};
+use self::batch::{Batcher, Size};
+use self::connection::{Connection, Limit, Promise, collection};
+use self::documents::text;
+use self::error::is_duplicate_key;
 use self::events::Holder;
+use self::puppets::{PUPPETS, read_puppet};
 use super::sealed::MasterKeys;
-use super::{Result, Store};
+use super::{Result, Store, StoreError};
 use crate::domain::{Invalid, OpenKfId, Puppet, Secret};
 use crate::lifecycle::Tasks;
+
+/// Registrations that are read with one command.
+const READ_TOGETHER: Size = Size { batch: 256, in_flight: 4 };
 
 /// The shared store.
 #[derive(Debug)]
 pub struct MongoStore {
     connection: Arc<Connection>,
     keys: Arc<MasterKeys>,
-    holder: Holder,
     puppet_reads: Batcher<OpenKfId, Option<Puppet>>,
-    /// Claims of this process take turns.
+    holder: Holder,
+    /// Held while rows are claimed: servers whose updates are not atomic row by row must not give one
+    /// row to two workers of this process.
     claiming: tokio::sync::Mutex<()>,
 }
 
 impl MongoStore {
-    /// Connects at the first use, so that a store that is away can be waited for; the error is the
-    /// rule that the URI breaks. Commands that concurrent callers share are tasks of the gateway.
+    /// The store at this `MONGO_URI`, whose secrets are sealed with the first of the keys. Connects
+    /// when it is first asked.
     pub fn new(uri: &Secret, keys: MasterKeys, tasks: &Tasks) -> Result<Self, Invalid> {
         let (connection, keys) = (Arc::new(Connection::new(uri)?), Arc::new(keys));
-        Ok(Self {
-            holder: Holder::new(&connection, tasks),
-            puppet_reads: puppets::reads(&connection, &keys, tasks),
-            claiming: tokio::sync::Mutex::default(),
-            connection,
-            keys,
-        })
+        let puppet_reads = Batcher::new(tasks, READ_TOGETHER, {
+            let (connection, keys) = (connection.clone(), keys.clone());
+            move |kfs| read_puppets(connection.clone(), keys.clone(), kfs)
+        });
+        let holder = Holder::new(&connection, tasks);
+        Ok(Self { connection, keys, puppet_reads, holder, claiming: tokio::sync::Mutex::default() })
     }
 }
 
 #[async_trait]
 impl Store for MongoStore {
     async fn prepare(&self) -> Result<()> {
-        schema::prepare(&self.connection).await?;
-        keys::prepare(&self.connection, &self.keys).await?;
-        self.check().await
+        prepare::prepare(&self.connection, &self.keys).await
     }
 
+    /// Reads what callbacks read. While promised writes fail, one more is tried: a server can be full,
+    /// or without a majority, and read well.
     async fn check(&self) -> Result<()> {
-        schema::read(&self.connection, Limit::Callback).await?;
+        let find = async |db| collection(&db, PUPPETS, Promise::Durable).find_one(doc! {}).await.map(drop);
+        self.connection.run(Limit::Callback, find).await?;
         if self.connection.refuses_writes() {
-            schema::write(&self.connection).await?;
+            prepare::rewrite_version(&self.connection).await?;
         }
         Ok(())
     }
@@ -80,13 +88,35 @@ impl Store for MongoStore {
     }
 }
 
-/// Insertions of the same key that race meet in its unique index; the loser finds the document then.
-async fn retried<T, F>(write: impl Fn() -> F) -> mongodb::error::Result<T>
+/// The registrations of these accounts, in their order.
+async fn read_puppets(
+    connection: Arc<Connection>,
+    keys: Arc<MasterKeys>,
+    kfs: Vec<OpenKfId>,
+) -> Result<Vec<Result<Option<Puppet>>>> {
+    let ids: Vec<&str> = kfs.iter().map(OpenKfId::as_str).collect();
+    let filter = doc! { "kfOpenId": { "$in": ids } };
+    let find = async |db| collection(&db, PUPPETS, Promise::Durable).find(filter).await?.try_collect().await;
+    let documents: Vec<Document> = connection.run(Limit::Callback, find).await?;
+    let found: HashMap<&str, &Document> =
+        documents.iter().filter_map(|document| Some((text(document, "kfOpenId").ok()?, document))).collect();
+    let read = |kf: &OpenKfId| found.get(kf.as_str()).map(|document| read_puppet(&keys, document)).transpose();
+    Ok(kfs.iter().map(read).collect())
+}
+
+/// Once more when another writer inserted the same document meanwhile: then it is there to be updated.
+async fn retried<T, W>(write: impl Fn() -> W) -> mongodb::error::Result<T>
 where
-    F: Future<Output = mongodb::error::Result<T>>,
+    W: IntoFuture<Output = mongodb::error::Result<T>>,
 {
     match write().await {
-        Err(error) if error::is_duplicate_key(&error) => write().await,
+        Err(error) if is_duplicate_key(&error) => write().await,
         other => other,
     }
+}
+
+/// What a newer release wrote, this one must not touch.
+fn newer(found: i64, known: i64) -> StoreError {
+    let reason = format!("it is {found}, and this release knows {known}: start the newer release");
+    StoreError::Damaged { place: "version of the MongoDB database".to_owned(), reason }
 }

@@ -3,30 +3,22 @@
 //!
 //! The pair's id is one of them: a large corp's distinct pairs are found by it without opening the
 //! secrets of thousands of bots. The original does not know it, so it may be missing or out of date
-//! there; [`prepare`](super::keys) puts it right.
-
-use std::collections::HashMap;
-use std::sync::Arc;
+//! there; [`prepare`](super::prepare) puts it right.
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use mongodb::bson::{Document, doc};
 
-use super::batch::{Batcher, Size};
-use super::connection::{Connection, Limit, Promise, collection};
+use super::connection::{Limit, Promise, collection};
 use super::documents::{damaged, date, flag, limit, opened, optional, parsed, readable, text, time};
 use super::{MongoStore, retried};
 use crate::domain::{CorpId, EncodingAesKey, Endpoint, OpenKfId, Puppet, Secret};
-use crate::lifecycle::Tasks;
 use crate::store::sealed::{MasterKeys, Place};
 use crate::store::{Puppets, Result};
 
 /// The name that mongoose gives to the original's model.
 pub(super) const PUPPETS: &str = "wxkfpuppets";
-
-/// Two commands in flight: while the server is fast that is one for each caller.
-const TOGETHER: Size = Size { batch: 256, in_flight: 2 };
 
 #[async_trait]
 impl Puppets for MongoStore {
@@ -58,7 +50,7 @@ impl Puppets for MongoStore {
         let update = write_puppet(&self.keys, puppet)?;
         let put = async |db| {
             let puppets = collection(&db, PUPPETS, Promise::Durable);
-            retried(|| puppets.update_one(filter.clone(), update.clone()).upsert(true).into_future()).await.map(drop)
+            retried(|| puppets.update_one(filter.clone(), update.clone()).upsert(true)).await.map(drop)
         };
         self.connection.write(Limit::Callback, put).await
     }
@@ -94,40 +86,6 @@ impl Puppets for MongoStore {
         let delete = async |db| collection(&db, PUPPETS, Promise::Durable).delete_many(filter).await;
         Ok(self.connection.write(Limit::Callback, delete).await?.deleted_count > 0)
     }
-}
-
-/// Look-ups of concurrent callers, together.
-pub(super) fn reads(
-    connection: &Arc<Connection>,
-    keys: &Arc<MasterKeys>,
-    tasks: &Tasks,
-) -> Batcher<OpenKfId, Option<Puppet>> {
-    let (connection, keys) = (connection.clone(), keys.clone());
-    Batcher::new(tasks, TOGETHER, move |asked| read_several(connection.clone(), keys.clone(), asked))
-}
-
-async fn read_several(
-    connection: Arc<Connection>,
-    keys: Arc<MasterKeys>,
-    asked: Vec<OpenKfId>,
-) -> Result<Vec<Result<Option<Puppet>>>> {
-    let documents: Vec<Document> = match asked.as_slice() {
-        [one] => {
-            let filter = doc! { "kfOpenId": one.as_str() };
-            let find = async |db| collection(&db, PUPPETS, Promise::Durable).find_one(filter).await;
-            connection.run(Limit::Callback, find).await?.into_iter().collect()
-        }
-        several => {
-            let ids: Vec<&str> = several.iter().map(OpenKfId::as_str).collect();
-            let filter = doc! { "kfOpenId": { "$in": ids } };
-            let find = async |db| collection(&db, PUPPETS, Promise::Durable).find(filter).await?.try_collect().await;
-            connection.run(Limit::Callback, find).await?
-        }
-    };
-    let found: HashMap<&str, &Document> =
-        documents.iter().filter_map(|document| Some((document.get_str("kfOpenId").ok()?, document))).collect();
-    let read = |kf: &OpenKfId| found.get(kf.as_str()).map(|document| read_puppet(&keys, document)).transpose();
-    Ok(asked.iter().map(read).collect())
 }
 
 impl MongoStore {

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// The first entry leads from an empty file to version 1, and so on.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 const VERSION_1: &str = "
 CREATE TABLE sealing_key (id TEXT PRIMARY KEY) STRICT;
@@ -90,6 +90,18 @@ CREATE TABLE access_token (
   renewed_to_same INTEGER NOT NULL,
   PRIMARY KEY (corp_id, secret_id)
 ) STRICT;
+";
+
+const VERSION_2: &str = "
+CREATE TABLE audit_entry (
+  id      TEXT PRIMARY KEY,
+  at      INTEGER NOT NULL,
+  actor   TEXT NOT NULL,
+  address TEXT,
+  action  TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  detail  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// How a database cannot be brought to this program's version.

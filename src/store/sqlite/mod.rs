@@ -3,6 +3,7 @@
 //! The one decision a reader would question: no pool of writers. SQLite writes one transaction at a
 //! time anyway; a single thread can put everything that waits into it, and share its sync.
 
+mod audit;
 mod corps;
 mod directory;
 mod events;

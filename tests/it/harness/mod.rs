@@ -2,6 +2,8 @@
 //! Beside it the library's simulated WeCom and bots, over real sockets.
 
 mod gateway;
+mod relay;
+pub(crate) mod servers;
 
 pub(crate) use gateway::{ADMIN_TOKEN, Gateway};
 

@@ -87,7 +87,11 @@ async fn ferretdb_without_the_store_deliveries_go_on_and_nothing_is_acknowledged
 
 /// The status that WeCom's verification of the callback URL is answered.
 async fn verified(gateway: &Gateway, corp: &str) -> u16 {
-    let query = wxkf_gateway::simulator::wecom::verification_query(&credential(), "hello");
+    let query = wxkf_gateway::simulator::wecom::verification_query(
+        &credential(),
+        "hello",
+        &wxkf_gateway::simulator::wecom::Stamp::now(),
+    );
     gateway.get(&format!("/callback/{corp}?{query}")).send().await.unwrap().status().as_u16()
 }
 

@@ -7,11 +7,11 @@ use wxkf_gateway::store::copy::{Copied, copy};
 use wxkf_gateway::store::sqlite::{KeySource, OpenError, SqliteStore};
 use wxkf_gateway::store::{Corps as _, HeldFilter, HeldState, Puppets as _, Store, Tokens as _};
 
-use super::samples::{account, at, corp, full_row, kf_id, lease, puppet, signed, token};
+use super::samples::{account, at, audit_entry, corp, full_row, kf_id, lease, puppet, signed, token};
 
-async fn seed(store: &dyn Store) {
+async fn seed(store: &dyn Store, bots: u64) {
     store.put_corp(&corp("ww1")).await.unwrap();
-    for number in 0..700 {
+    for number in 0..bots {
         store.put_puppet(&puppet("ww1", &format!("wk{number:04}"))).await.unwrap();
     }
     let mut leased = signed(&account("ww1", "wk0001"), 8);
@@ -22,21 +22,26 @@ async fn seed(store: &dyn Store) {
         store.hold(row).await.unwrap();
     }
     store.put_token(&token("ww1", "seeded-corp-secret", 1)).await.unwrap();
+    for seconds in 0..600 {
+        store.append_audit(&audit_entry(seconds)).await.unwrap();
+    }
 }
 
 /// Everything of a store that a copy brings along.
 async fn content(store: &dyn Store) -> impl PartialEq + std::fmt::Debug {
     let mut held = store.list_held(&HeldFilter::default(), None, 100).await.unwrap();
     held.iter_mut().for_each(|row| row.lease = None);
-    (store.corps().await.unwrap(), store.puppets(None, 1_000).await.unwrap(), held, store.tokens().await.unwrap())
+    let (corps, bots) = (store.corps().await.unwrap(), store.puppets(None, 1_000).await.unwrap());
+    let audit = store.list_audit(None, 1_000).await.unwrap();
+    (corps, bots, held, store.tokens().await.unwrap(), audit)
 }
 
 /// Copies twice: the second time must change nothing.
-pub async fn all_arrives_and_twice_is_as_good_as_once(from: Arc<dyn Store>, to: Arc<dyn Store>) {
-    seed(&*from).await;
+pub async fn all_arrives_and_twice_is_as_good_as_once(from: Arc<dyn Store>, to: Arc<dyn Store>, bots: u64) {
+    seed(&*from, bots).await;
     for _ in 0..2 {
         let copied = copy(&*from, &*to, &|_, _| {}).await.unwrap();
-        assert_eq!(copied, Copied { corps: 1, bots: 700, later_bots: 0, events: 3, tokens: 1 });
+        assert_eq!(copied, Copied { corps: 1, bots, later_bots: 0, events: 3, tokens: 1, audit: 600 });
         assert_eq!(content(&*from).await, content(&*to).await);
     }
     let held = to.list_held(&HeldFilter::default(), None, 100).await.unwrap();
@@ -47,14 +52,14 @@ pub async fn all_arrives_and_twice_is_as_good_as_once(from: Arc<dyn Store>, to: 
 async fn from_sqlite_to_sqlite() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let open = |dir: &tempfile::TempDir| Arc::new(SqliteStore::open(dir.path(), KeySource::Kept, at(0)).unwrap());
-    all_arrives_and_twice_is_as_good_as_once(open(&one), open(&other)).await;
+    all_arrives_and_twice_is_as_good_as_once(open(&one), open(&other), 700).await;
 }
 
 #[tokio::test]
 async fn from_sqlite_to_sqlite_while_it_is_in_use() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let in_use = SqliteStore::open(one.path(), KeySource::Kept, at(0)).unwrap();
-    seed(&in_use).await;
+    seed(&in_use, 700).await;
     let from = SqliteStore::open_beside(one.path(), None).unwrap();
     let to = SqliteStore::open(other.path(), KeySource::Kept, at(0)).unwrap();
     let copied = copy(&from, &to, &|_, _| {}).await.unwrap();

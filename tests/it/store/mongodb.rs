@@ -1,63 +1,31 @@
-//! MongoDB: the suite on two servers that speak its protocol and fail in different places, and what
-//! only the shared store promises.
-
-/// Each case as a test on each server.
-macro_rules! on_each_server {
-    ($($case:ident),+ $(,)?) => {
-        mod ferretdb {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            #[ignore = "needs FerretDB: tests/servers/install"]
-            async fn $case() {
-                super::$case(super::Kind::FerretDb).await;
-            })+
-        }
-
-        mod mongo_java {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            #[ignore = "needs mongo-java-server: tests/servers/install"]
-            async fn $case() {
-                super::$case(super::Kind::MongoJava).await;
-            })+
-        }
-    };
-}
-
-use on_each_server;
-
-mod ferretdb;
-mod mongo_java;
-mod original;
-mod outage;
-mod sealing;
-mod server;
+//! MongoDB: the suite on every server of its protocol that can be had, and what only a shared store
+//! promises.
 
 use std::sync::Arc;
 
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
 use wxkf_gateway::domain::Secret;
 use wxkf_gateway::lifecycle::Tasks;
 use wxkf_gateway::store::mongodb::MongoStore;
 use wxkf_gateway::store::sealed::MasterKeys;
-use wxkf_gateway::store::{Result, Store};
+use wxkf_gateway::store::{Store, StoreError};
 
-use self::server::{Kind, Server};
 use super::conformance::{self, Opened};
+use super::copy;
+use super::samples::{account, corp, full_row, puppet, token};
+use crate::harness::servers::{MongoKind, MongoServer};
 
-async fn open(kind: Kind) -> Opened {
-    let server = shared(kind).await;
-    let keys = keys(&[&MasterKeys::generate()]);
-    let store = open_with(&server.database(), keys).await.unwrap();
-    Opened { store: Arc::new(store), keep: Box::new(server) }
+/// A database of its own for each test, on a server that all share.
+async fn database(kind: MongoKind) -> Secret {
+    let server = MongoServer::shared(kind).await;
+    Secret::new(format!("mongodb://{}/test_{:016x}", server, rand::random::<u64>()))
 }
 
-async fn shared(kind: Kind) -> Arc<Server> {
-    tokio::task::spawn_blocking(move || Server::shared(kind)).await.unwrap()
-}
-
-/// One replica.
-async fn open_with(uri: &str, keys: MasterKeys) -> Result<MongoStore> {
-    let store = MongoStore::new(&Secret::new(uri), keys, &Tasks::new()).unwrap();
+async fn open_with(uri: &Secret, keys: MasterKeys) -> Result<Arc<dyn Store>, StoreError> {
+    let store = MongoStore::new(uri, keys, &Tasks::new()).unwrap();
     store.prepare().await?;
-    Ok(store)
+    Ok(Arc::new(store))
 }
 
 fn keys(list: &[&Secret]) -> MasterKeys {
@@ -65,7 +33,113 @@ fn keys(list: &[&Secret]) -> MasterKeys {
     MasterKeys::parse(&Secret::new(list.join(","))).unwrap()
 }
 
-/// The database without the store, as the original manager or an operator with a shell has it.
-async fn raw(uri: &str) -> mongodb::Database {
-    mongodb::Client::with_uri_str(uri).await.unwrap().default_database().unwrap()
+async fn seed(store: &dyn Store) {
+    store.put_corp(&corp("ww1")).await.unwrap();
+    store.put_puppet(&puppet("ww1", "wk1")).await.unwrap();
+    store.put_token(&token("ww1", "seeded-corp-secret", 1)).await.unwrap();
+    store.hold(&full_row(&account("ww1", "wk1"))).await.unwrap();
 }
+
+async fn assert_all_open(store: &dyn Store) {
+    assert_eq!(store.corps().await, Ok(vec![corp("ww1")]));
+    assert_eq!(store.puppets(None, 9).await, Ok(vec![puppet("ww1", "wk1")]));
+    assert_eq!(store.tokens().await, Ok(vec![token("ww1", "seeded-corp-secret", 1)]));
+}
+
+/// Every document of the database, as text.
+async fn dump(uri: &Secret) -> String {
+    use futures::TryStreamExt as _;
+    let client = Client::with_uri_str(uri.expose()).await.unwrap();
+    let database = client.default_database().unwrap();
+    let mut dump = String::new();
+    for name in database.list_collection_names().await.unwrap() {
+        let documents: Vec<Document> =
+            database.collection(&name).find(doc! {}).await.unwrap().try_collect().await.unwrap();
+        dump += &documents.iter().map(Document::to_string).collect::<String>();
+    }
+    dump
+}
+
+async fn secrets_are_sealed_and_keys_change_in_two_rollouts(kind: MongoKind) {
+    let uri = database(kind).await;
+    let (old, new, plain) = (MasterKeys::generate(), MasterKeys::generate(), Secret::new("plain"));
+    seed(&*open_with(&uri, MasterKeys::none()).await.unwrap()).await;
+    assert!(dump(&uri).await.contains("seeded-"), "readable without a key");
+    let refused = open_with(&uri, keys(&[&old])).await;
+    assert!(matches!(refused, Err(StoreError::KeyMissing { .. })), "readable values need `plain`: {refused:?}");
+
+    for list in [vec![&old, &plain], vec![&old], vec![&old, &new], vec![&new, &old], vec![&new]] {
+        let store = open_with(&uri, keys(&list)).await.unwrap();
+        assert_all_open(&*store).await;
+        assert!(!dump(&uri).await.contains("seeded-"), "something is readable");
+    }
+    let refused = open_with(&uri, keys(&[&old])).await;
+    assert!(matches!(refused, Err(StoreError::KeyMissing { .. })), "everything was sealed anew");
+    let store = open_with(&uri, keys(&[&plain, &new])).await.unwrap();
+    assert_all_open(&*store).await;
+    assert_all_open(&*open_with(&uri, MasterKeys::none()).await.unwrap()).await;
+}
+
+async fn a_copy_leads_up_and_back(kind: MongoKind) {
+    use wxkf_gateway::store::sqlite::{KeySource, SqliteStore};
+    // FerretDB looks at every document for each that is asked for.
+    let bots = if kind == MongoKind::FerretDb { 30 } else { 700 };
+    let dir = tempfile::tempdir().unwrap();
+    let embedded: Arc<dyn Store> =
+        Arc::new(SqliteStore::open(dir.path(), KeySource::Kept, super::samples::at(0)).unwrap());
+    let shared = async || open_with(&database(kind).await, keys(&[&MasterKeys::generate()])).await.unwrap();
+    copy::all_arrives_and_twice_is_as_good_as_once(embedded, shared().await, bots).await;
+    let dir = tempfile::tempdir().unwrap();
+    let back: Arc<dyn Store> = Arc::new(SqliteStore::open(dir.path(), KeySource::Kept, super::samples::at(0)).unwrap());
+    copy::all_arrives_and_twice_is_as_good_as_once(shared().await, back, bots).await;
+}
+
+async fn a_newer_releases_database_is_left_alone(kind: MongoKind) {
+    let uri = database(kind).await;
+    drop(open_with(&uri, MasterKeys::none()).await.unwrap());
+    let client = Client::with_uri_str(uri.expose()).await.unwrap();
+    let meta = client.default_database().unwrap().collection::<Document>("wxkf_gateway_meta");
+    meta.update_one(doc! { "_id": "schema" }, doc! { "$set": { "version": 99_i64 } }).await.unwrap();
+    let refused = open_with(&uri, MasterKeys::none()).await.unwrap_err();
+    assert!(refused.to_string().contains("newer release"), "{refused}");
+}
+
+/// The suite and all of the above, on one kind of server.
+macro_rules! on {
+    ($name:ident, $kind:expr, $needs:literal) => {
+        mod $name {
+            use super::*;
+
+            pub async fn open() -> Opened {
+                let store = open_with(&database($kind).await, keys(&[&MasterKeys::generate()])).await.unwrap();
+                Opened { store, keep: Box::new(()) }
+            }
+
+            mod conforms {
+                super::super::conformance::conformance!(crate::store::mongodb::$name::open, needs $needs);
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            #[ignore = $needs]
+            async fn secrets_are_sealed_and_keys_change_in_two_rollouts() {
+                super::secrets_are_sealed_and_keys_change_in_two_rollouts($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            #[ignore = $needs]
+            async fn a_copy_leads_up_and_back() {
+                super::a_copy_leads_up_and_back($kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            #[ignore = $needs]
+            async fn a_newer_releases_database_is_left_alone() {
+                super::a_newer_releases_database_is_left_alone($kind).await;
+            }
+        }
+    };
+}
+
+on!(ferretdb, MongoKind::FerretDb, "needs FerretDB: tests/servers/install");
+on!(mongo_java, MongoKind::MongoJava, "needs mongo-java-server: tests/servers/install");
+on!(mongo_given, MongoKind::Given, "needs MONGO_TEST_URI");

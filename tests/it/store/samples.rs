@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use wxkf_gateway::domain::{
-    Account, AppKey, CallbackCredential, Corp, CorpId, CorpSource, Digest, EncodingAesKey, Endpoint, EventId,
-    Fingerprint, KfEvent, OpenKfId, Order, Payload, Puppet, RawCallback, Secret, Trust,
+    Account, Action, Actor, AppKey, AuditEntry, AuditId, CallbackCredential, Corp, CorpId, CorpSource, Digest,
+    EncodingAesKey, Endpoint, EventId, Fingerprint, KfEvent, OpenKfId, Order, Payload, Puppet, RawCallback, Secret,
+    Trust,
 };
 use wxkf_gateway::store::{HeldEvent, HeldState, Lease, Settled, StoredToken};
 
@@ -70,6 +71,19 @@ pub fn token(corp: &str, secret: &str, fetched: i64) -> StoredToken {
         fetched_at: at(fetched),
         expires_at: at(fetched + 7_200),
         renewed_to_same: fetched % 2 == 1,
+    }
+}
+
+/// An operator's, made at that second.
+pub fn audit_entry(seconds: i64) -> AuditEntry {
+    AuditEntry {
+        id: AuditId::new(at(seconds)),
+        at: at(seconds),
+        actor: Actor::Admin,
+        address: Some([127, 0, 0, 1].into()),
+        action: Action::CORP_PUT,
+        subject: "ww1".into(),
+        detail: "a credential was added".into(),
     }
 }
 

@@ -15,7 +15,7 @@ final class Main {
 
         Backend(String file) {
             super(file);
-            version(new MongoDb44());
+            version(new Version());
         }
 
         @Override
@@ -36,16 +36,16 @@ final class Main {
         }
     }
 
-    /** The oldest version that the gateway's driver talks to; the server's own newest says wire version 8. */
-    private static final class MongoDb44 implements MongoVersion {
+    /** What it claims to be by itself is too old for some drivers. */
+    private static final class Version implements MongoVersion {
         @Override
         public List<Integer> getVersionArray() {
-            return List.of(4, 4, 0);
+            return List.of(5, 0, 0);
         }
 
         @Override
         public int getWireVersion() {
-            return 9;
+            return 13;
         }
     }
 

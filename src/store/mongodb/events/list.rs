@@ -104,8 +104,8 @@ pub(super) async fn count_unknown_unsigned(store: &MongoStore, corp: &CorpId) ->
 
 async fn kf_ids(store: &MongoStore, name: &'static str, field: &'static str, filter: Document) -> Result<Vec<String>> {
     let find = async |db| {
-        let collection = collection(&db, name, Promise::Light);
-        collection.find(filter).projection(doc! { "_id": 0, field: 1 }).await?.try_collect().await
+        let rows = collection(&db, name, Promise::Light);
+        rows.find(filter).projection(doc! { "_id": 0, field: 1 }).await?.try_collect().await
     };
     let rows: Vec<Document> = store.connection.run(Limit::Callback, find).await?;
     readable(&rows, |row| Ok(text(row, field)?.to_owned()))

@@ -2,6 +2,7 @@
 //! `conformance!(crate::store::backend::open)`, where `open` makes an empty store; attributes before it
 //! are those of each test.
 
+pub mod audit;
 pub mod corps;
 pub mod leases;
 pub mod model;
@@ -21,10 +22,11 @@ pub struct Opened {
     pub keep: Box<dyn Any + Send>,
 }
 
-/// All cases, as tests of one back end.
+/// All cases, as tests of one back end. One that needs a server of its own says so: its tests run where
+/// they are asked for.
 macro_rules! conformance {
-    ($(#[$attribute:meta])* $open:path) => {
-        $crate::store::conformance::tests_of! { [$(#[$attribute])*] $open;
+    ($open:path $(, needs $server:literal)?) => {
+        $crate::store::conformance::tests_of! { $open $(, needs $server)?;
             corps: absence, replaced_as_a_whole, listed_by_id, deleted_once;
             puppets: absence, replaced_as_a_whole, one_registration_a_kf, paged_by_kf,
                 pairs_are_distinct_latest_first, offline_keeps_the_rest, away_for_the_registration_that_was_seen,
@@ -41,6 +43,8 @@ macro_rules! conformance {
             leases: due_rows_are_claimed_longest_due_first, a_lease_keeps_others_away_until_it_ends,
                 concurrent_claims_share_nothing, the_next_due_counts_leases, postponed_by_its_owner_alone,
                 woken_rows_are_due_and_keep_their_lease, expired_rows_are_not_worked_on;
+            audit: absence, every_field_comes_back, a_second_entry_of_an_id_changes_nothing,
+                listed_newest_first_page_by_page, swept_by_age_and_by_number;
             model: random_interleavings_agree_with_a_model;
         }
     };
@@ -49,21 +53,26 @@ macro_rules! conformance {
 macro_rules! tests_of {
     ($attributes:tt $open:path; $($module:ident: $($case:ident),+;)+) => {
         $(mod $module {
-            $($crate::store::conformance::test_of! { $attributes $open, $module, $case })+
+            $($crate::store::conformance::test_of! { $open; $module; $case; })+
+        })+
+    };
+    ($open:path, needs $server:literal; $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            $($crate::store::conformance::test_of! { $open; $module; $case; #[ignore = $server] })+
         })+
     };
 }
 
 macro_rules! test_of {
-    ([$(#[$attribute:meta])*] $open:path, $module:ident, $case:ident) => {
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            $(#[$attribute])*
-            async fn $case() {
-                let opened = $open().await;
-                $crate::store::conformance::$module::$case(&opened.store).await;
-                drop(opened.store);
-                drop(opened.keep);
-            }
+    ($open:path; $module:ident; $case:ident; $(#[$attribute:meta])?) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        $(#[$attribute])?
+        async fn $case() {
+            let opened = $open().await;
+            $crate::store::conformance::$module::$case(&opened.store).await;
+            drop(opened.store);
+            drop(opened.keep);
+        }
     };
 }
 

@@ -1,0 +1,167 @@
+//! WeCom's API through the gateway: calls are streamed through unaltered, and their access tokens
+//! filled in and healed, so that no caller notices a token that was revoked early.
+//!
+//! The one decision a reader would question: a token that this gateway never handed out passes
+//! untouched. Whoever brings his own token has a token server of his own, and two that heal would
+//! invalidate each other's tokens for ever.
+
+mod answer;
+mod body;
+mod headers;
+mod path;
+mod query;
+pub mod routes;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use metrics::{counter, describe_counter};
+use reqwest::{Client, Response};
+use tracing::{info, warn};
+use url::Url;
+
+use crate::access_token::{AccessTokens, TokenError, TokenState};
+use crate::domain::{App, Secret};
+use answer::Verdict;
+use query::{Bearer, Query};
+
+pub use body::CallBody;
+pub use path::ApiPath;
+
+/// A call as it came in.
+#[derive(Debug)]
+pub struct Call {
+    pub method: Method,
+    /// Below `/cgi-bin/`.
+    pub path: ApiPath,
+    /// The query string, exactly as it came.
+    pub query: String,
+    /// Without what concerns the connection to the gateway alone.
+    pub headers: HeaderMap,
+    pub body: CallBody,
+}
+
+/// Why a call was not passed on, or has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// There is no token to fill in.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// WeCom did not answer. The text names no URL: its query holds the token.
+    #[error("WeCom cannot be reached: {0}")]
+    Unreachable(String),
+}
+
+/// Passes calls on to WeCom.
+#[derive(Debug)]
+pub struct ApiProxy {
+    base: Url,
+    http: Client,
+    tokens: AccessTokens,
+}
+
+/// The token of a call, when it is the gateway's to change.
+struct Filled {
+    token: Secret,
+    /// `None`: the secret is not known here, so that the token cannot be renewed.
+    app: Option<App>,
+}
+
+impl ApiProxy {
+    /// `base` is `WECOM_API_BASE_URL`.
+    pub fn new(base: Url, http: Client, tokens: AccessTokens) -> Self {
+        Self { base, http, tokens }
+    }
+
+    /// Passes the call on, with a live token in it, and returns the answer as soon as it begins.
+    pub async fn call(&self, mut call: Call) -> Result<answer::Answer, ProxyError> {
+        let query = std::mem::take(&mut call.query);
+        let query = Query::parse(&query);
+        let Some(filled) = self.fill(&query).await? else {
+            let response = self.send(&mut call, query.as_it_came()).await?;
+            return Ok(answer::Answer::of(response));
+        };
+        call.body.keep().await;
+        let response = self.send(&mut call, &query.with(&filled.token)).await?;
+        let (verdict, answer) = answer::judge(response).await;
+        if verdict == Verdict::Fine {
+            return Ok(answer);
+        }
+        match self.other_token(&filled).await {
+            Some(other) if call.body.can_be_repeated() => {
+                counter!("wxkf_proxy_healed_total").increment(1);
+                Ok(answer::Answer::of(self.send(&mut call, &query.with(&other)).await?))
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    /// The token that the call is to carry; `None` when its own passes untouched.
+    async fn fill(&self, query: &Query<'_>) -> Result<Option<Filled>, ProxyError> {
+        match query.bearer() {
+            Bearer::App(app) => {
+                let token = self.tokens.lease(app).await?.access_token;
+                Ok(Some(Filled { token, app: Some(app.clone()) }))
+            }
+            Bearer::Token(token) => {
+                let Some(known) = self.tokens.recognise(token).await else { return Ok(None) };
+                let app = self.tokens.app_of(&known.app).await;
+                let current = match known.state {
+                    TokenState::Current => None,
+                    TokenState::Superseded => self.tokens.current(&known.app).await,
+                };
+                Ok(Some(Filled { token: current.unwrap_or_else(|| token.clone()), app }))
+            }
+            Bearer::None => Ok(None),
+        }
+    }
+
+    /// Another token than the one that WeCom rejected, if there is any.
+    async fn other_token(&self, filled: &Filled) -> Option<Secret> {
+        let app = filled.app.as_ref()?;
+        info!(corp.id = %app.corp_id, "WeCom rejected an access token of ours; it is renewed");
+        let renewed = self.tokens.renew(app, &filled.token).await;
+        let lease =
+            renewed.inspect_err(|error| warn!(corp.id = %app.corp_id, %error, "a call cannot be healed")).ok()?;
+        (lease.access_token != filled.token).then_some(lease.access_token)
+    }
+
+    /// A connection that does not come about is tried once more, at a fresh address: WeCom's change
+    /// several times a day.
+    async fn send(&self, call: &mut Call, query: &str) -> Result<Response, ProxyError> {
+        let url = call.path.at(&self.base, query);
+        let mut again = call.body.can_be_repeated();
+        loop {
+            let request = self.http.request(call.method.clone(), url.clone()).headers(call.headers.clone());
+            let request = match call.body.take() {
+                Some(body) => request.body(body),
+                None => request,
+            };
+            match request.send().await {
+                Err(error) if error.is_connect() && again => again = false,
+                outcome => return outcome.map_err(|error| ProxyError::Unreachable(reason(&error))),
+            }
+        }
+    }
+}
+
+fn reason(error: &reqwest::Error) -> String {
+    let mut reason: &dyn std::error::Error = error;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    if error.is_timeout() { "it did not answer in time".to_owned() } else { reason.to_string() }
+}
+
+/// Nothing may come from WeCom for so long in the middle of an answer.
+pub const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Says what the proxy's metrics mean.
+pub fn describe_metrics() {
+    describe_counter!("wxkf_proxy_requests_total", "Calls passed on to WeCom's API by how they ended");
+    describe_counter!("wxkf_proxy_healed_total", "Calls repeated with another access token");
+}
+
+/// The bytes that are kept of a body, and of an answer that is judged.
+type Chunk = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;

@@ -1,0 +1,123 @@
+//! `/puppetWxkfManager/wxkfRequestProxy/*` for bots, `/cgi-bin/*` for every SDK whose base address can be
+//! set.
+//!
+//! The path is taken from the raw URI: a router decodes what a segment holds, and so would let an
+//! escaped slash through as one.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use futures::StreamExt as _;
+use metrics::counter;
+use tracing::{debug, warn};
+
+use super::answer::Answer;
+use super::{ApiPath, ApiProxy, Call, CallBody, ProxyError, headers};
+use crate::access_token::AccessTokens;
+use crate::access_token::routes::{self as token_routes, TokenAnswer};
+use crate::http::auth::Caller;
+use crate::wecom::Errcode;
+
+const OF_BOTS: &str = "/puppetWxkfManager/wxkfRequestProxy/";
+const OF_SDKS: &str = "/cgi-bin/";
+
+macro_rules! route {
+    ($name:ident, $method:ident, $path:literal, $id:literal, $prefix:ident) => {
+        /// Call WeCom's API through the gateway
+        ///
+        /// Method, query, headers and body go on unaltered, and so does WeCom's answer. With `corpid` and
+        /// `corpsecret` in place of `access_token`, the cached token is filled in. A token that came from
+        /// this gateway is healed: replaced when it is superseded; renewed, and the call repeated once,
+        /// when WeCom answers 40014, 42001 or 40001. Any other token passes untouched.
+        #[utoipa::path(
+            $method, path = $path, operation_id = $id, tag = "Bots",
+            params(
+                ("path" = String, Path, description = "The call, below /cgi-bin/; may hold slashes", example = "kf/sync_msg"),
+                ("access_token" = Option<String>, Query, description = "A token; or give corpid and corpsecret", example = "the-token"),
+                ("corpid" = Option<String>, Query, description = "The corp whose token is filled in", example = "ww1234567890abcdef"),
+                ("corpsecret" = Option<String>, Query, description = "The secret of its app", example = "the-secret-of-the-app"),
+            ),
+            responses(
+                (status = 200, description = "WeCom's answer, whatever its status; `errcode` tells how it went", body = TokenAnswer),
+                (status = 400, description = "No path of WeCom's API", body = TokenAnswer),
+                (status = 401, description = "`PUPPET_PASSWORD` is set and was not sent", body = String, content_type = "text/plain"),
+                (status = 502, description = "WeCom cannot be reached", body = TokenAnswer),
+            ),
+            security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
+        )]
+        pub async fn $name(
+            State(proxy): State<Arc<ApiProxy>>,
+            State(tokens): State<AccessTokens>,
+            caller: Caller,
+            request: Request,
+        ) -> Response {
+            pass(&proxy, &tokens, caller, request, $prefix).await
+        }
+    };
+}
+
+route!(bots_get, get, "/puppetWxkfManager/wxkfRequestProxy/{*path}", "proxyGet", OF_BOTS);
+route!(bots_post, post, "/puppetWxkfManager/wxkfRequestProxy/{*path}", "proxyPost", OF_BOTS);
+route!(sdks_get, get, "/cgi-bin/{*path}", "apiGet", OF_SDKS);
+route!(sdks_post, post, "/cgi-bin/{*path}", "apiPost", OF_SDKS);
+
+async fn pass(proxy: &ApiProxy, tokens: &AccessTokens, caller: Caller, request: Request, prefix: &str) -> Response {
+    let path = request.uri().path();
+    // Endpoints that end in a slash give paths that begin with two.
+    let path = path.trim_start_matches('/').strip_prefix(&prefix[1..]).unwrap_or_default();
+    let path = match ApiPath::parse(path) {
+        Ok(path) => path,
+        Err(rule) => return refused(StatusCode::BAD_REQUEST, Errcode::INVALID_PARAMETER, format!("the path {rule}")),
+    };
+    if path.is_gettoken() {
+        return token_routes::answer(tokens, request.uri().query(), request.headers()).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    headers::strip_call(&mut parts.headers);
+    if caller.is_proven() {
+        parts.headers.remove(header::AUTHORIZATION);
+    }
+    let has_body = parts.method != Method::GET && parts.method != Method::HEAD;
+    let chunks = || body.into_data_stream().map(|chunk| chunk.map_err(Into::into)).boxed();
+    let call = Call {
+        method: parts.method,
+        path,
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers,
+        body: if has_body { CallBody::stream(chunks()) } else { CallBody::none() },
+    };
+    answer(proxy.call(call).await)
+}
+
+fn answer(outcome: Result<Answer, ProxyError>) -> Response {
+    let label = match &outcome {
+        Ok(_) => "answered",
+        Err(ProxyError::Token(_)) => "no_token",
+        Err(ProxyError::Unreachable(_)) => "unreachable",
+    };
+    counter!("wxkf_proxy_requests_total", "result" => label).increment(1);
+    match outcome {
+        Ok(answer) => {
+            let mut response = Response::new(Body::from_stream(answer.body));
+            *response.status_mut() = answer.status;
+            *response.headers_mut() = answer.headers;
+            response
+        }
+        Err(ProxyError::Token(error)) => {
+            debug!(%error, "a call has no token");
+            refused(StatusCode::OK, error.errcode(), error.errmsg())
+        }
+        Err(error @ ProxyError::Unreachable(_)) => {
+            warn!(%error, "a call was not answered");
+            refused(StatusCode::BAD_GATEWAY, Errcode::UNREACHABLE, error.to_string())
+        }
+    }
+}
+
+/// In WeCom's shape, which is what callers can read.
+fn refused(status: StatusCode, errcode: Errcode, errmsg: String) -> Response {
+    (status, TokenAnswer::refused(errcode, errmsg)).into_response()
+}
