@@ -22,7 +22,7 @@ pub(super) struct Condition {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The first operation without an answer since the last answer.
+    /// When the first operation began that got no answer, since the last answer.
     silent_since: Option<Instant>,
     away: bool,
     /// One operation looks for the server.
@@ -34,6 +34,7 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Pass<'c> {
     condition: &'c Condition,
+    began: Instant,
     looks: bool,
 }
 
@@ -42,14 +43,14 @@ impl Condition {
     pub(super) fn pass(&self) -> Result<Pass<'_>> {
         let mut state = self.state.lock();
         if !state.away {
-            return Ok(Pass { condition: self, looks: false });
+            return Ok(Pass { condition: self, began: Instant::now(), looks: false });
         }
         if state.looking {
             let seconds = state.silent_since.map_or(0, |since| since.elapsed().as_secs());
             return Err(StoreError::Unavailable(format!("MongoDB has not answered for {seconds} s")));
         }
         state.looking = true;
-        Ok(Pass { condition: self, looks: true })
+        Ok(Pass { condition: self, began: Instant::now(), looks: true })
     }
 
     /// What became of a write that was promised to last.
@@ -82,7 +83,7 @@ impl Pass<'_> {
 
     pub(super) fn unanswered(self, error: &StoreError) {
         let mut state = self.condition.state.lock();
-        let since = *state.silent_since.get_or_insert_with(Instant::now);
+        let since = *state.silent_since.get_or_insert(self.began);
         if !state.away && since.elapsed() >= PATIENCE {
             state.away = true;
             tracing::error!(%error, "the store does not answer");

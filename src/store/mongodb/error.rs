@@ -83,10 +83,13 @@ fn coded(what: &str, code: i32, name: Option<&str>) -> String {
     format!("MongoDB refused a {what}: {name} (code {code})")
 }
 
-/// The driver describes the whole topology; the first server's error says most, without the labels.
+/// The first error that the driver's description of servers tells, without its labels.
 fn first_reason(message: &str) -> &str {
-    let reason = message.split_once("Kind: ").map_or("none has answered yet", |(_, rest)| rest);
-    reason.split_once(", labels").map_or(reason, |(reason, _)| reason)
+    match message.split_once("Kind: ") {
+        Some((_, rest)) => rest.split_once(", labels").map_or(rest, |(reason, _)| reason),
+        None if message.contains("Topology: ") => "none has answered yet",
+        None => message,
+    }
 }
 
 #[cfg(test)]
@@ -98,7 +101,8 @@ mod tests {
         let message = "Server selection timeout: No available servers. Topology: { Type: Unknown, Servers: [ { Address: \
                        h:1, Type: Unknown, Error: Kind: I/O error: Connection refused (os error 111), labels: {} } ] }";
         assert_eq!(first_reason(message), "I/O error: Connection refused (os error 111)");
-        assert_eq!(first_reason("Servers: [ { Address: h:1, Type: Unknown } ]"), "none has answered yet");
+        assert_eq!(first_reason("timeout. Topology: { Address: h:1, Type: Unknown }"), "none has answered yet");
+        assert_eq!(first_reason("Server at h:1 reports wire version 8"), "Server at h:1 reports wire version 8");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Which keys the values of this database need, and sealing them anew with the first one.
 //!
-//! The one decision a reader would question: nothing notes which keys are in use. The server looks for
-//! values that the first key did not seal at every start, because other replicas, and the original
-//! manager, may have written some since.
+//! The one decision a reader would question: nothing notes which keys are in use. At every start the
+//! server finds the values that the first key did not seal, by where they stand in the order of texts:
+//! other replicas, and the original manager, may have written some since.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use mongodb::bson::{Document, doc};
@@ -51,6 +51,15 @@ fn check(keys: &MasterKeys, value: &Value) -> Result<()> {
     Err(StoreError::KeyMissing { place: value.place().to_string(), key_id: key_id.to_owned() })
 }
 
+/// Values that the first key did not seal. What a key seals begins with `v1.` and its id, each with a
+/// dot behind it; a slash is what comes after a dot.
+fn foreign(keys: &MasterKeys, field: &str) -> Vec<Document> {
+    match keys.sealing_id() {
+        PLAIN => vec![doc! { field: { "$gte": "v1.", "$lt": "v1/" } }],
+        id => vec![doc! { field: { "$lt": format!("v1.{id}.") } }, doc! { field: { "$gte": format!("v1.{id}/") } }],
+    }
+}
+
 /// Documents that hold a value of another key than the first, and bots whose pair has no id yet.
 /// Readable bots all: the original may have changed any of them without knowing of the pair's id.
 fn candidates(keys: &MasterKeys, sealed: &Sealed) -> Document {
@@ -58,12 +67,7 @@ fn candidates(keys: &MasterKeys, sealed: &Sealed) -> Document {
     if sealed.fields.is_empty() || (readable && sealed.name == PUPPETS) {
         return doc! {};
     }
-    let condition = if readable {
-        doc! { "$regex": r"^v1\.[0-9a-fA-F]{16}\." }
-    } else {
-        doc! { "$not": { "$regex": format!(r"^v1\.{}\.", keys.sealing_id()) } }
-    };
-    let mut any: Vec<Document> = sealed.fields.iter().map(|field| doc! { *field: &condition }).collect();
+    let mut any: Vec<Document> = sealed.fields.iter().flat_map(|field| foreign(keys, field)).collect();
     if sealed.name == PUPPETS {
         any.push(doc! { "pairId": null });
     }

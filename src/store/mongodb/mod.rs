@@ -14,9 +14,11 @@ mod corps;
 mod documents;
 mod error;
 mod events;
+mod keys;
 mod pairs;
-mod prepare;
 mod puppets;
+mod schema;
+mod sealed_fields;
 mod tokens;
 
 use std::collections::HashMap;
@@ -69,7 +71,8 @@ impl MongoStore {
 #[async_trait]
 impl Store for MongoStore {
     async fn prepare(&self) -> Result<()> {
-        prepare::prepare(&self.connection, &self.keys).await
+        schema::prepare(&self.connection).await?;
+        keys::prepare(&self.connection, &self.keys).await
     }
 
     /// Reads what callbacks read. While promised writes fail, one more is tried: a server can be full,
@@ -78,7 +81,7 @@ impl Store for MongoStore {
         let find = async |db| collection(&db, PUPPETS, Promise::Durable).find_one(doc! {}).await.map(drop);
         self.connection.run(Limit::Callback, find).await?;
         if self.connection.refuses_writes() {
-            prepare::rewrite_version(&self.connection).await?;
+            schema::rewrite_version(&self.connection).await?;
         }
         Ok(())
     }
@@ -94,10 +97,19 @@ async fn read_puppets(
     keys: Arc<MasterKeys>,
     kfs: Vec<OpenKfId>,
 ) -> Result<Vec<Result<Option<Puppet>>>> {
-    let ids: Vec<&str> = kfs.iter().map(OpenKfId::as_str).collect();
-    let filter = doc! { "kfOpenId": { "$in": ids } };
-    let find = async |db| collection(&db, PUPPETS, Promise::Durable).find(filter).await?.try_collect().await;
-    let documents: Vec<Document> = connection.run(Limit::Callback, find).await?;
+    let documents: Vec<Document> = match kfs.as_slice() {
+        [one] => {
+            let filter = doc! { "kfOpenId": one.as_str() };
+            let find = async |db| collection(&db, PUPPETS, Promise::Durable).find_one(filter).await;
+            connection.run(Limit::Callback, find).await?.into_iter().collect()
+        }
+        several => {
+            let ids: Vec<&str> = several.iter().map(OpenKfId::as_str).collect();
+            let filter = doc! { "kfOpenId": { "$in": ids } };
+            let find = async |db| collection(&db, PUPPETS, Promise::Durable).find(filter).await?.try_collect().await;
+            connection.run(Limit::Callback, find).await?
+        }
+    };
     let found: HashMap<&str, &Document> =
         documents.iter().filter_map(|document| Some((text(document, "kfOpenId").ok()?, document))).collect();
     let read = |kf: &OpenKfId| found.get(kf.as_str()).map(|document| read_puppet(&keys, document)).transpose();

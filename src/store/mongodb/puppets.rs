@@ -3,7 +3,7 @@
 //!
 //! The pair's id is one of them: a large corp's distinct pairs are found by it without opening the
 //! secrets of thousands of bots. The original does not know it, so it may be missing or out of date
-//! there; [`prepare`](super::prepare) puts it right.
+//! there; [`prepare`](super::keys::prepare) puts it right.
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;

@@ -9,13 +9,13 @@ use mongodb::error::{Error, ErrorKind};
 use mongodb::options::IndexOptions;
 
 use super::connection::{Connection, Limit, Promise, collection};
-use super::documents::{damaged, number};
+use super::documents::number;
 use super::events::HELD;
 use super::puppets::PUPPETS;
-use super::retried;
+use super::{newer, retried};
 use crate::store::Result;
 
-pub(super) const META: &str = "wxkf_gateway_meta";
+const META: &str = "wxkf_gateway_meta";
 const VERSION: i64 = 1;
 
 /// `IndexOptionsConflict` and `IndexKeySpecsConflict`: there is one of that name or those fields.
@@ -36,24 +36,14 @@ fn indexes() -> [(&'static str, Document, bool); 6] {
         // What is due, and expired rows by their age.
         (HELD, doc! { "state": 1, "dueAt": 1 }, false),
         // Lists of one corp, and its unsigned rows.
-        (HELD, doc! { "corp": 1, "signed": 1 }, false),
+        (HELD, doc! { "corp": 1, "state": 1 }, false),
     ]
 }
 
-/// Refuses data of a newer release before anything is changed.
+/// Refuses data of a newer release before anything is changed. One index after the other: FerretDB
+/// breaks off when several are asked for that are there already.
 pub(super) async fn prepare(connection: &Connection) -> Result<()> {
-    let first = async |db| {
-        let meta = collection(&db, META, Promise::Durable);
-        let update = doc! { "$setOnInsert": { "version": VERSION } };
-        let filter = doc! { "_id": "schema" };
-        retried(|| meta.update_one(filter.clone(), update.clone()).upsert(true).into_future()).await
-    };
-    connection.write(Limit::Start, first).await?;
-    let found: i64 = number(&read(connection, Limit::Start).await?, "version")?;
-    if found > VERSION {
-        let reason = format!("it is {found}, of a newer release; this one knows {VERSION}");
-        return Err(damaged("version of schema", &reason));
-    }
+    check_version(connection).await?;
     for (name, fields, unique) in indexes() {
         let options = IndexOptions::builder().unique(unique.then_some(true)).build();
         let index = IndexModel::builder().keys(fields).options(options).build();
@@ -78,15 +68,23 @@ fn is_left_out(error: &Error) -> bool {
     EXISTS_OTHERWISE.contains(&error.code) || error.code == DUPLICATE_KEY
 }
 
-/// The document with the version; an empty one when somebody deleted it.
-pub(super) async fn read(connection: &Connection, limit: Limit) -> Result<Document> {
+async fn check_version(connection: &Connection) -> Result<()> {
     let find = async |db| collection(&db, META, Promise::Durable).find_one(doc! { "_id": "schema" }).await;
-    Ok(connection.run(limit, find).await?.unwrap_or_default())
+    match connection.run(Limit::Start, find).await? {
+        Some(found) => {
+            let found: i64 = number(&found, "version")?;
+            if found > VERSION { Err(newer(found, VERSION)) } else { Ok(()) }
+        }
+        None => rewrite_version(connection).await,
+    }
 }
 
-/// The smallest write: whether any can be made.
-pub(super) async fn write(connection: &Connection) -> Result<()> {
-    let update = doc! { "$inc": { "checks": 1_i64 } };
-    let write = async |db| collection(&db, META, Promise::Durable).update_one(doc! { "_id": "schema" }, update).await;
-    connection.write(Limit::Callback, write).await.map(drop)
+/// Changes nothing, but is written: the cheapest way to learn whether the server takes writes.
+pub(super) async fn rewrite_version(connection: &Connection) -> Result<()> {
+    let write = async |db| {
+        let meta = collection(&db, META, Promise::Durable);
+        let version = doc! { "$set": { "version": VERSION } };
+        retried(|| meta.update_one(doc! { "_id": "schema" }, version.clone()).upsert(true)).await.map(drop)
+    };
+    connection.write(Limit::Callback, write).await
 }

@@ -1,6 +1,9 @@
 //! MongoDB: the suite on every server of its protocol that can be had, and what only a shared store
 //! promises.
 
+mod original;
+mod outage;
+
 use std::sync::Arc;
 
 use mongodb::Client;
@@ -13,7 +16,7 @@ use wxkf_gateway::store::{Store, StoreError};
 
 use super::conformance::{self, Opened};
 use super::copy;
-use super::samples::{account, corp, full_row, puppet, token};
+use super::samples::{account, corp, corp_id, full_row, kf_id, puppet, token};
 use crate::harness::servers::{MongoKind, MongoServer};
 
 /// A database of its own for each test, on a server that all share.
@@ -46,11 +49,15 @@ async fn assert_all_open(store: &dyn Store) {
     assert_eq!(store.tokens().await, Ok(vec![token("ww1", "seeded-corp-secret", 1)]));
 }
 
+/// The database without the store, as the original manager or an operator with a shell has it.
+async fn raw(uri: &Secret) -> mongodb::Database {
+    Client::with_uri_str(uri.expose()).await.unwrap().default_database().unwrap()
+}
+
 /// Every document of the database, as text.
 async fn dump(uri: &Secret) -> String {
     use futures::TryStreamExt as _;
-    let client = Client::with_uri_str(uri.expose()).await.unwrap();
-    let database = client.default_database().unwrap();
+    let database = raw(uri).await;
     let mut dump = String::new();
     for name in database.list_collection_names().await.unwrap() {
         let documents: Vec<Document> =
@@ -80,6 +87,26 @@ async fn secrets_are_sealed_and_keys_change_in_two_rollouts(kind: MongoKind) {
     assert_all_open(&*open_with(&uri, MasterKeys::none()).await.unwrap()).await;
 }
 
+async fn a_value_of_another_row_is_damaged_and_hides_no_other(kind: MongoKind) {
+    let uri = database(kind).await;
+    let (old, new) = (MasterKeys::generate(), MasterKeys::generate());
+    let store = open_with(&uri, keys(&[&old])).await.unwrap();
+    for kf in ["wk1", "wk2", "wk3"] {
+        store.put_puppet(&puppet("ww1", kf)).await.unwrap();
+    }
+    let bots = raw(&uri).await.collection::<Document>("wxkfpuppets");
+    let one = bots.find_one(doc! { "kfOpenId": "wk1" }).await.unwrap().unwrap();
+    let moved = doc! { "$set": { "corpSecret": one.get("corpSecret") } };
+    bots.update_one(doc! { "kfOpenId": "wk2" }, moved).await.unwrap();
+    let damaged = store.puppet(&kf_id("wk2")).await.unwrap_err();
+    assert!(matches!(&damaged, StoreError::Damaged { place, .. } if place == "corp_secret of puppet wk2"), "{damaged}");
+    let others = vec![puppet("ww1", "wk1"), puppet("ww1", "wk3")];
+    assert_eq!(store.puppets_of(&corp_id("ww1")).await, Ok(others.clone()));
+
+    let changed = open_with(&uri, keys(&[&new, &old])).await.unwrap();
+    assert_eq!(changed.puppets_of(&corp_id("ww1")).await, Ok(others), "nor does it stop a change of keys");
+}
+
 async fn a_copy_leads_up_and_back(kind: MongoKind) {
     use wxkf_gateway::store::sqlite::{KeySource, SqliteStore};
     // FerretDB looks at every document for each that is asked for.
@@ -97,16 +124,15 @@ async fn a_copy_leads_up_and_back(kind: MongoKind) {
 async fn a_newer_releases_database_is_left_alone(kind: MongoKind) {
     let uri = database(kind).await;
     drop(open_with(&uri, MasterKeys::none()).await.unwrap());
-    let client = Client::with_uri_str(uri.expose()).await.unwrap();
-    let meta = client.default_database().unwrap().collection::<Document>("wxkf_gateway_meta");
+    let meta = raw(&uri).await.collection::<Document>("wxkf_gateway_meta");
     meta.update_one(doc! { "_id": "schema" }, doc! { "$set": { "version": 99_i64 } }).await.unwrap();
     let refused = open_with(&uri, MasterKeys::none()).await.unwrap_err();
     assert!(refused.to_string().contains("newer release"), "{refused}");
 }
 
-/// The suite and all of the above, on one kind of server.
+/// The suite and the cases, on one kind of server.
 macro_rules! on {
-    ($name:ident, $kind:expr, $needs:literal) => {
+    ($name:ident, $kind:expr, $needs:literal; $($case:ident $(of $part:ident)?),+ $(,)?) => {
         mod $name {
             use super::*;
 
@@ -119,27 +145,32 @@ macro_rules! on {
                 super::super::conformance::conformance!(crate::store::mongodb::$name::open, needs $needs);
             }
 
-            #[tokio::test(flavor = "multi_thread")]
+            $(#[tokio::test(flavor = "multi_thread")]
             #[ignore = $needs]
-            async fn secrets_are_sealed_and_keys_change_in_two_rollouts() {
-                super::secrets_are_sealed_and_keys_change_in_two_rollouts($kind).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            #[ignore = $needs]
-            async fn a_copy_leads_up_and_back() {
-                super::a_copy_leads_up_and_back($kind).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            #[ignore = $needs]
-            async fn a_newer_releases_database_is_left_alone() {
-                super::a_newer_releases_database_is_left_alone($kind).await;
-            }
+            async fn $case() {
+                super::$($part::)?$case($kind).await;
+            })+
         }
     };
 }
 
-on!(ferretdb, MongoKind::FerretDb, "needs FerretDB: tests/servers/install");
-on!(mongo_java, MongoKind::MongoJava, "needs mongo-java-server: tests/servers/install");
-on!(mongo_given, MongoKind::Given, "needs MONGO_TEST_URI");
+macro_rules! on_each {
+    ($($cases:tt)+) => {
+        on!(ferretdb, MongoKind::FerretDb, "needs FerretDB: tests/servers/install"; $($cases)+
+            a_frozen_store_is_told_in_time_and_found_again of outage, a_store_that_starts_late_is_found of outage);
+        on!(mongo_java, MongoKind::MongoJava, "needs mongo-java-server: tests/servers/install"; $($cases)+
+            a_frozen_store_is_told_in_time_and_found_again of outage, a_store_that_starts_late_is_found of outage);
+        // It is not ours to stop.
+        on!(mongo_given, MongoKind::Given, "needs MONGO_TEST_URI"; $($cases)+);
+    };
+}
+
+on_each! {
+    secrets_are_sealed_and_keys_change_in_two_rollouts,
+    a_value_of_another_row_is_damaged_and_hides_no_other,
+    a_copy_leads_up_and_back,
+    a_newer_releases_database_is_left_alone,
+    its_documents_serve_at_once of original,
+    the_original_can_go_on_with_what_we_write of original,
+    pairs_of_a_large_corp of original,
+}

@@ -17,6 +17,8 @@ use crate::store::{HeldEvent, HeldState, Result, StoreError};
 
 /// A callback's body is some kilobytes, so that a batch stays far below a server's limit of 48 MB.
 const TOGETHER: Size = Size { batch: 256, in_flight: 4 };
+/// Rows that one batch made needless, some batches together.
+const DELETED_TOGETHER: Size = Size { batch: 16, in_flight: 1 };
 
 #[derive(Debug)]
 pub(in crate::store::mongodb) struct Holder {
@@ -25,21 +27,20 @@ pub(in crate::store::mongodb) struct Holder {
 
 impl Holder {
     pub(in crate::store::mongodb) fn new(connection: &Arc<Connection>, tasks: &Tasks) -> Self {
-        let (connection, newest) = (connection.clone(), Arc::new(Newest::new()));
-        let deletions = Arc::new(Batcher::new(tasks, Size { batch: 1_000, in_flight: 1 }, {
-            let connection = connection.clone();
-            move |needless: Vec<EventId>| delete(connection.clone(), needless)
-        }));
-        let own_tasks = tasks.clone();
+        let newest = Arc::new(Newest::new());
+        let own = connection.clone();
+        let deletions = Arc::new(Batcher::new(tasks, DELETED_TOGETHER, move |needless| delete(own.clone(), needless)));
+        let (own, own_tasks) = (connection.clone(), tasks.clone());
         let insertions = Batcher::new(tasks, TOGETHER, move |rows: Vec<HeldEvent>| {
-            let (connection, newest) = (connection.clone(), newest.clone());
+            let (connection, newest) = (own.clone(), newest.clone());
             let (deletions, tasks) = (deletions.clone(), own_tasks.clone());
             async move {
                 let results = insert(&connection, &rows).await?;
                 let durable = rows.iter().zip(&results).filter(|(_, result)| result.is_ok()).map(|(row, _)| row);
                 let live = durable.filter(|row| row.state == HeldState::Live);
-                for needless in live.filter_map(|row| newest.replace(&row.event)) {
-                    let deletions = deletions.clone();
+                let needless: Vec<EventId> = live.filter_map(|row| newest.replace(&row.event)).collect();
+                // Nobody waits for it, and what it does not delete is swept.
+                if !needless.is_empty() {
                     tasks.spawn(async move { deletions.submit(needless).await });
                 }
                 Ok(results)
@@ -79,9 +80,9 @@ async fn insert(connection: &Connection, rows: &[HeldEvent]) -> Result<Vec<Resul
 }
 
 /// Rows that a newer durable one replaced. One that was given up meanwhile is left to the operator.
-async fn delete(connection: Arc<Connection>, needless: Vec<EventId>) -> Result<Vec<Result<()>>> {
+async fn delete(connection: Arc<Connection>, needless: Vec<Vec<EventId>>) -> Result<Vec<Result<()>>> {
     let results = vec![Ok(()); needless.len()];
-    let ids: Vec<&str> = needless.iter().map(EventId::as_str).collect();
+    let ids: Vec<&str> = needless.iter().flatten().map(EventId::as_str).collect();
     let filter = doc! { "_id": { "$in": ids }, "state": LIVE };
     let delete = async |db| collection(&db, HELD, Promise::Light).delete_many(filter).await;
     connection.run(Limit::Callback, delete).await?;

@@ -1,6 +1,5 @@
 //! Every sentence of the traits' contracts as a case, for any back end. A back end joins with
-//! `conformance!(crate::store::backend::open)`, where `open` makes an empty store; attributes before it
-//! are those of each test.
+//! `conformance!(crate::store::backend::open)`, where `open` makes an empty store.
 
 pub mod audit;
 pub mod corps;
@@ -51,7 +50,7 @@ macro_rules! conformance {
 }
 
 macro_rules! tests_of {
-    ($attributes:tt $open:path; $($module:ident: $($case:ident),+;)+) => {
+    ($open:path; $($module:ident: $($case:ident),+;)+) => {
         $(mod $module {
             $($crate::store::conformance::test_of! { $open; $module; $case; })+
         })+

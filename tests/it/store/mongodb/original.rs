@@ -3,11 +3,10 @@
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use wxkf_gateway::domain::Secret;
-use wxkf_gateway::store::Puppets as _;
 use wxkf_gateway::store::sealed::MasterKeys;
 
-use super::server::Kind;
-use super::{keys, open_with, raw, shared};
+use super::{database, keys, open_with, raw};
+use crate::harness::servers::MongoKind;
 use crate::store::samples::{aes_key, at, corp_id, kf_id, puppet};
 
 /// As mongoose writes it for a bot that registered.
@@ -18,9 +17,8 @@ fn original(kf: &str, token: &str) -> Document {
     }
 }
 
-async fn its_documents_serve_at_once(kind: Kind) {
-    let server = shared(kind).await;
-    let uri = server.database();
+pub async fn its_documents_serve_at_once(kind: MongoKind) {
+    let uri = database(kind).await;
     let bots = raw(&uri).await.collection::<Document>("wxkfpuppets");
     let mut gone = original("wk2", "t2");
     gone.extend(doc! { "online": false, "lastOnlineDate": DateTime::from_millis(at(9).as_millisecond()) });
@@ -44,9 +42,8 @@ async fn its_documents_serve_at_once(kind: Kind) {
     assert_eq!(tokens, ["t2", "t4", "t9"]);
 }
 
-async fn the_original_can_go_on_with_what_we_write(kind: Kind) {
-    let server = shared(kind).await;
-    let uri = server.database();
+pub async fn the_original_can_go_on_with_what_we_write(kind: MongoKind) {
+    let uri = database(kind).await;
     let bots = raw(&uri).await.collection::<Document>("wxkfpuppets");
     let before = original("wk1", "t1");
     bots.insert_one(&before).await.unwrap();
@@ -75,9 +72,8 @@ async fn the_original_can_go_on_with_what_we_write(kind: Kind) {
 
 /// A large corp's pairs are found by their ids: also where the original wrote documents meanwhile, or
 /// where one bot's secrets are unreadable.
-async fn pairs_of_a_large_corp(kind: Kind) {
-    let server = shared(kind).await;
-    let uri = server.database();
+pub async fn pairs_of_a_large_corp(kind: MongoKind) {
+    let uri = database(kind).await;
     let store = open_with(&uri, keys(&[&MasterKeys::generate(), &Secret::new("plain")])).await.unwrap();
     for n in 0..40 {
         let mut bot = puppet("ww1", &format!("wk{n:02}"));
@@ -97,10 +93,4 @@ async fn pairs_of_a_large_corp(kind: Kind) {
     assert!(store.pairs_of(&corp_id("ww1")).await.is_err(), "a key that is missing is told");
     bots.update_one(doc! { "kfOpenId": "wk39" }, doc! { "$set": { "token": 7 } }).await.unwrap();
     assert_eq!(tokens().await, ["even", "odd", "of the original"]);
-}
-
-super::on_each_server! {
-    its_documents_serve_at_once,
-    the_original_can_go_on_with_what_we_write,
-    pairs_of_a_large_corp,
 }

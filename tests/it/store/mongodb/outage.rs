@@ -9,7 +9,7 @@ use wxkf_gateway::store::mongodb::MongoStore;
 use wxkf_gateway::store::sealed::MasterKeys;
 use wxkf_gateway::store::{Events as _, Puppets as _, Store as _, StoreError};
 
-use super::server::{Kind, Server};
+use crate::harness::servers::{MongoKind, MongoServer};
 use crate::store::samples::{account, kf_id, puppet, signed};
 
 /// What one operation may take, and some for a busy machine.
@@ -31,10 +31,10 @@ async fn answers_again(store: &MongoStore) {
     }
 }
 
-async fn a_frozen_store_is_told_in_time_and_found_again(kind: Kind) {
-    let server = tokio::task::spawn_blocking(move || Server::start(kind)).await.unwrap();
-    let uri = server.database();
-    let store = MongoStore::new(&Secret::new(&*uri), MasterKeys::none(), &Tasks::new()).unwrap();
+pub async fn a_frozen_store_is_told_in_time_and_found_again(kind: MongoKind) {
+    let server = MongoServer::start(kind).await.unwrap();
+    let uri = format!("mongodb://{}/wxkf", server.address());
+    let store = MongoStore::new(&Secret::new(uri), MasterKeys::none(), &Tasks::new()).unwrap();
     answers_again(&store).await;
     store.prepare().await.unwrap();
     store.put_puppet(&puppet("ww1", "wk1")).await.unwrap();
@@ -67,26 +67,21 @@ async fn a_frozen_store_is_told_in_time_and_found_again(kind: Kind) {
     assert_eq!(store.puppet(&kf_id("wk1")).await, Ok(Some(puppet("ww1", "wk1"))));
 }
 
-async fn a_store_that_starts_late_is_found(kind: Kind) {
-    let mut server = tokio::task::spawn_blocking(move || Server::start(kind)).await.unwrap();
-    let uri = server.database();
-    server.kill();
-    let store = MongoStore::new(&Secret::new(&*uri), MasterKeys::none(), &Tasks::new()).unwrap();
+pub async fn a_store_that_starts_late_is_found(kind: MongoKind) {
+    let mut server = MongoServer::start(kind).await.unwrap();
+    let uri = format!("mongodb://{}/wxkf", server.address());
+    server.kill().await;
+    let store = MongoStore::new(&Secret::new(uri), MasterKeys::none(), &Tasks::new()).unwrap();
     let started = Instant::now();
     unavailable(store.prepare().await);
     assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());
 
-    let server = tokio::task::spawn_blocking(move || server.restarted()).await.unwrap();
+    server.start_again().await;
     answers_again(&store).await;
     store.prepare().await.unwrap();
     store.put_puppet(&puppet("ww1", "wk1")).await.unwrap();
-    let server = tokio::task::spawn_blocking(move || server.restarted()).await.unwrap();
+    server.kill().await;
+    server.start_again().await;
     answers_again(&store).await;
     assert_eq!(store.puppet(&kf_id("wk1")).await, Ok(Some(puppet("ww1", "wk1"))));
-    drop(server);
-}
-
-super::on_each_server! {
-    a_frozen_store_is_told_in_time_and_found_again,
-    a_store_that_starts_late_is_found,
 }
