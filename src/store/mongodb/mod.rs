@@ -40,7 +40,7 @@ use crate::domain::{Invalid, OpenKfId, Puppet, Secret};
 use crate::lifecycle::Tasks;
 
 /// Registrations that are read with one command.
-const READ_TOGETHER: Size = Size { batch: 256, in_flight: 4 };
+const READ_TOGETHER: Size = Size { batch: 256, in_flight: 2 };
 
 /// The shared store.
 #[derive(Debug)]

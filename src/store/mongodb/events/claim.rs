@@ -50,7 +50,7 @@ pub(super) async fn claim_due(
     filter.insert("_id", doc! { "$in": &ids });
     let update = doc! { "$set": { "leaseOwner": &lease.owner, "leaseUntil": date(lease.until), "claim": &claim } };
     let take = async |db| collection(&db, HELD, Promise::Light).update_many(filter, update).await;
-    let taken = store.connection.run(Limit::Callback, take).await?.modified_count;
+    let taken = store.connection.run(Limit::Background, take).await?.modified_count;
     let mine = if usize::try_from(taken) == Ok(found.len()) { found } else { of_claim(store, ids, &claim).await? };
     // A row that cannot be read stays leased, so that it is reported once a lease and blocks nobody.
     let mut claimed = readable(&mine, read_held)?;
@@ -64,7 +64,7 @@ async fn of_claim(store: &MongoStore, ids: Vec<Bson>, claim: &str) -> Result<Vec
     let find = async |db| {
         collection(&db, HELD, Promise::Light).find(filter).sort(doc! { "dueAt": 1 }).await?.try_collect().await
     };
-    store.connection.run(Limit::Callback, find).await
+    store.connection.run(Limit::Background, find).await
 }
 
 /// Rows are looked at by their due time; a later one can only be free earlier than the best so far

@@ -15,8 +15,10 @@ use crate::store::mongodb::connection::{Connection, Limit, Promise, collection};
 use crate::store::mongodb::error::refused;
 use crate::store::{HeldEvent, HeldState, Result, StoreError};
 
-/// A callback's body is some kilobytes, so that a batch stays far below a server's limit of 48 MB.
-const TOGETHER: Size = Size { batch: 256, in_flight: 4 };
+/// A callback's body is some kilobytes, so that a batch stays far below a server's limit of 48 MB. Two
+/// in flight: one that is stuck does not stop all, and more would only share the server's one journal
+/// (FerretDB's writers even starve one another).
+const TOGETHER: Size = Size { batch: 256, in_flight: 2 };
 /// Rows that one batch made needless, some batches together.
 const DELETED_TOGETHER: Size = Size { batch: 16, in_flight: 1 };
 
