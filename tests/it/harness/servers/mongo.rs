@@ -8,7 +8,7 @@ use mongodb::bson::doc;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-use super::process::{Process, until_stdin_closes};
+use super::process::{Process, free_port, until_stdin_closes};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MongoKind {
@@ -46,14 +46,14 @@ fn mongo_java(dir: &Path, port: u16) -> Command {
 }
 
 /// A virtual machine that listens is not yet warm enough for a driver's patience.
-async fn answers(address: SocketAddr) {
+async fn answers(address: impl std::fmt::Display) {
     let client = Client::with_uri_str(format!("mongodb://{address}/?serverSelectionTimeoutMS=30000")).await.unwrap();
     client.database("admin").run_command(doc! { "ping": 1 }).await.unwrap();
 }
 
 impl MongoServer {
     pub(crate) async fn start(kind: MongoKind) -> Result<Self, String> {
-        let metrics = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let metrics = free_port().await;
         let line = move |dir: &Path, port: u16| match kind {
             MongoKind::FerretDb => ferretdb(dir, port, metrics),
             MongoKind::MongoJava => mongo_java(dir, port),
@@ -69,7 +69,7 @@ impl MongoServer {
         static FERRETDB: OnceCell<Process> = OnceCell::const_new();
         static MONGO_JAVA: OnceCell<Process> = OnceCell::const_new();
         let start = async |line: fn(&Path, u16) -> Command| {
-            let process = Process::start(move |dir, port| until_stdin_closes(&line(dir, port))).await.unwrap();
+            let process = Process::start(move |dir, port| until_stdin_closes(&line(dir, port), dir)).await.unwrap();
             answers(process.address()).await;
             process
         };
@@ -79,7 +79,9 @@ impl MongoServer {
             MongoKind::Given => {
                 #[expect(clippy::disallowed_methods, reason = "a setting of the tests")]
                 let uri = std::env::var("MONGO_TEST_URI").expect("set MONGO_TEST_URI to mongodb://host:port");
-                return uri.trim_start_matches("mongodb://").trim_end_matches('/').to_owned();
+                let address = uri.trim_start_matches("mongodb://").trim_end_matches('/').to_owned();
+                answers(&address).await;
+                return address;
             }
         };
         server.address().to_string()
