@@ -8,7 +8,7 @@ use mongodb::bson::doc;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-use super::process::{Process, free_port, until_stdin_closes};
+use super::process::{Process, until_stdin_closes};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MongoKind {
@@ -18,22 +18,17 @@ pub(crate) enum MongoKind {
     Given,
 }
 
-pub(crate) struct MongoServer {
-    process: Process,
-    kind: MongoKind,
-    /// FerretDB counts commands at a second port.
-    metrics: u16,
-}
+pub(crate) struct MongoServer(Process);
 
 fn installed(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers").join(path)
 }
 
-fn ferretdb(dir: &Path, port: u16, metrics: u16) -> Command {
+fn ferretdb(dir: &Path, port: u16) -> Command {
     let mut command = Command::new(installed("ferretdb/ferretdb"));
-    command.args(["--handler=sqlite", "--telemetry=disable", "--log-level=warn"]);
+    command.args(["--handler=sqlite", "--telemetry=disable", "--log-level=warn", "--debug-addr=-"]);
     command.arg(format!("--sqlite-url=file:{}/", dir.display())).arg(format!("--state-dir={}", dir.display()));
-    command.arg(format!("--listen-addr=127.0.0.1:{port}")).arg(format!("--debug-addr=127.0.0.1:{metrics}"));
+    command.arg(format!("--listen-addr=127.0.0.1:{port}"));
     command
 }
 
@@ -53,15 +48,13 @@ async fn answers(address: impl std::fmt::Display) {
 
 impl MongoServer {
     pub(crate) async fn start(kind: MongoKind) -> Result<Self, String> {
-        let metrics = free_port().await;
-        let line = move |dir: &Path, port: u16| match kind {
-            MongoKind::FerretDb => ferretdb(dir, port, metrics),
-            MongoKind::MongoJava => mongo_java(dir, port),
-            MongoKind::Given => unreachable!("it is not ours to start"),
+        let process = match kind {
+            MongoKind::FerretDb => Process::start(ferretdb).await?,
+            MongoKind::MongoJava => Process::start(mongo_java).await?,
+            MongoKind::Given => return Err("it is not ours to start".to_owned()),
         };
-        let process = Process::start(line).await?;
         answers(process.address()).await;
-        Ok(Self { process, kind, metrics })
+        Ok(Self(process))
     }
 
     /// The `host:port` of a server that all tests of this process share, each with a database of its own.
@@ -74,7 +67,7 @@ impl MongoServer {
             process
         };
         let server = match kind {
-            MongoKind::FerretDb => FERRETDB.get_or_init(|| start(|dir, port| ferretdb(dir, port, 0))).await,
+            MongoKind::FerretDb => FERRETDB.get_or_init(|| start(ferretdb)).await,
             MongoKind::MongoJava => MONGO_JAVA.get_or_init(|| start(mongo_java)).await,
             MongoKind::Given => {
                 #[expect(clippy::disallowed_methods, reason = "a setting of the tests")]
@@ -88,44 +81,28 @@ impl MongoServer {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.process.address()
+        self.0.address()
     }
 
     pub(crate) async fn kill(&mut self) {
-        self.process.kill().await;
+        self.0.kill().await;
     }
 
     pub(crate) async fn start_again(&mut self) {
-        self.process.start_again().await;
+        self.0.start_again().await;
         answers(self.address()).await;
     }
 
     pub(crate) fn freeze(&self) {
-        self.process.freeze();
+        self.0.freeze();
     }
 
     pub(crate) fn thaw(&self) {
-        self.process.thaw();
+        self.0.thaw();
     }
 
-    /// Commands that it was sent so far, the drivers' own heartbeats included.
+    /// Commands that it answered so far, the drivers' own heartbeats included and this question's.
     pub(crate) async fn commands(&self) -> u64 {
-        match self.kind {
-            MongoKind::FerretDb => self.counted_by_ferretdb().await,
-            MongoKind::MongoJava | MongoKind::Given => self.counted_by_mongo_java().await,
-        }
-    }
-
-    async fn counted_by_ferretdb(&self) -> u64 {
-        let url = format!("http://127.0.0.1:{}/debug/metrics", self.metrics);
-        #[expect(clippy::disallowed_methods, reason = "the tests' own client")]
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let text = client.get(url).send().await.unwrap().text().await.unwrap();
-        let counted = text.lines().filter(|line| line.starts_with("ferretdb_client_requests_total"));
-        counted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map(|count| count as u64).sum()
-    }
-
-    async fn counted_by_mongo_java(&self) -> u64 {
         let client = Client::with_uri_str(format!("mongodb://{}", self.address())).await.unwrap();
         let status = client.database("admin").run_command(doc! { "serverStatus": 1 }).await.unwrap();
         let commands = status.get_document("metrics").unwrap().get_document("commands").unwrap();

@@ -95,7 +95,7 @@ impl Process {
 
 /// Below those that the system gives to outgoing connections: a server that was killed finds its port free
 /// when it starts again, and nobody who calls it meanwhile is connected to himself.
-pub(super) async fn free_port() -> u16 {
+async fn free_port() -> u16 {
     const FIRST: u32 = 10_000;
     const COUNT: u32 = 20_000;
     static TRIED: AtomicU32 = AtomicU32::new(0);
