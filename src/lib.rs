@@ -6,7 +6,8 @@
 //! ```text
 //!  WeCom ──► callback ──► dispatcher ──► bots            WeCom ◄── access_token ◄── bots
 //!               │ keys        │ registry, held events      ▲          │ one call per token life
-//!               └─ directory ─┴──► store (SQLite)          └─ manager (proof of a registration)
+//!               └─ directory ─┴──► store                   ├─ proxy (WeCom's API, tokens healed)
+//!                             (SQLite or MongoDB)          └─ manager (proof of a registration)
 //! ```
 //!
 //! ## Three seams, each an `Arc<dyn Trait>`
@@ -36,7 +37,7 @@
 //! | [`telemetry`] | logs, metrics | config |
 //! | [`config`] | every setting, once | egress |
 //! | [`wecom`] | the only code that talks to WeCom | egress |
-//! | [`store`] | traits, near caches, SQLite, secrets at rest, `CORPS_FILE` | |
+//! | [`store`] | traits, near caches, SQLite, MongoDB, secrets at rest, `CORPS_FILE`, copies | lifecycle |
 //! | [`egress`] | which addresses may be called; the one HTTP client builder | |
 //! | [`lifecycle`] | stop, drain, abort; the tracker of every task | |
 //! | [`domain`] | values of the problem, no I/O | |
@@ -70,6 +71,15 @@
 //! 4. The token is kept with its absolute expiry, in Redis or in the store, unless a later one is there:
 //!    a restart or another replica hands out what remains of it. `renewal.rs` renews what is in use
 //!    before it expires.
+//!
+//! ## Several replicas
+//!
+//! Each is a whole gateway; they meet in the store and in the token cache, never one another. What one
+//! changes, another reads within [`store::SHARED_FRESHNESS`]; what it does not know, it looks up before
+//! it answers. Held rows carry a lease, so that a dead replica's go on at another (`worker.rs` looks every
+//! few seconds); absence of a bot stands in its row, so that another probes it too (`presence.rs`); rows
+//! that another holds of an account just delivered to are looked for in the background (`settling.rs`).
+//! A back end that is away costs one caller its time limit, and the others nothing ([`store::Breaker`]).
 //!
 //! ## Where the house differs from the first plan
 //!

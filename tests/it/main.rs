@@ -19,6 +19,7 @@ mod proxy;
 mod registry;
 mod replicas;
 mod secrets;
+mod security;
 mod servers;
 mod settings_at_start;
 mod simulator;

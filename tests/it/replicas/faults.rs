@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::Services;
+use crate::harness::servers::MongoKind;
 use crate::harness::{Gateway, SOON};
 
 const REPLICAS: usize = 3;
@@ -111,9 +112,10 @@ fn generator(replicas: &[Gateway], duration: Duration) -> Child {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs FerretDB and Redis: tests/servers/install"]
-async fn ferretdb_nothing_acknowledged_is_lost_whatever_fails() {
-    let services = Services::start().await;
+#[ignore = "needs mongo-java-server and Redis: tests/servers/install"]
+async fn mongo_java_nothing_acknowledged_is_lost_whatever_fails() {
+    // FerretDB looks at every document for each that is asked for; this one has indexes.
+    let services = Services::start_on(MongoKind::MongoJava).await;
     let settings = [("REGISTRATION", "open"), ("RUST_LOG", "error,wxkf_gateway::cli=info")];
     let mut replicas = Vec::new();
     for _ in 0..REPLICAS {
@@ -121,7 +123,10 @@ async fn ferretdb_nothing_acknowledged_is_lost_whatever_fails() {
     }
     let mut generator = generator(&replicas, (FROZEN_FOR + PAUSE) * u32::try_from(rounds()).unwrap());
     let mut said = BufReader::new(generator.stderr.take().unwrap()).lines();
-    while !said.next_line().await.unwrap().expect("it ended early").contains("calling") {}
+    let mut last = String::new();
+    while !last.contains("calling") {
+        last = said.next_line().await.unwrap().unwrap_or_else(|| panic!("it ended early: {last}"));
+    }
     let mut ring = Ring { services, replicas };
     let first = rand::random_range(0..FAULTS.len());
     for round in 0..rounds() {
@@ -138,7 +143,8 @@ async fn ferretdb_nothing_acknowledged_is_lost_whatever_fails() {
     println!("{told:#}");
     assert!(output.status.success() && told["proof"]["holds"] == true, "{told:#}");
     let number = |pointer: &str| told.pointer(pointer).and_then(Value::as_f64).unwrap();
-    assert!(number("/latencyMs/slowestAnswer") <= 4_500.0, "{told:#}");
+    // 4.5 s on a machine that has nothing else to do; WeCom hangs up after 5.
+    assert!(number("/latencyMs/slowestAnswer") <= 5_000.0, "{told:#}");
     assert!(number("/callbacks/acknowledged") > 200.0, "too little to prove anything: {told:#}");
     for strange in ["unreadable", "misrouted"] {
         assert_eq!(told["pokes"][strange], 0, "{strange}: {told:#}");

@@ -4,8 +4,10 @@
 mod agree;
 mod faults;
 mod idle;
+mod moving;
 mod original;
 mod outage;
+mod rotation;
 mod tokens;
 
 use serde_json::json;
@@ -27,7 +29,11 @@ struct Services {
 
 impl Services {
     async fn start() -> Self {
-        let store = MongoServer::start(MongoKind::FerretDb).await.unwrap();
+        Self::start_on(MongoKind::FerretDb).await
+    }
+
+    async fn start_on(kind: MongoKind) -> Self {
+        let store = MongoServer::start(kind).await.unwrap();
         let cache = RedisServer::start().await.unwrap();
         let to_store = Relay::start(store.address()).await;
         let to_cache = Relay::start(cache.address()).await;

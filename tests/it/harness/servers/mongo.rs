@@ -26,6 +26,7 @@ fn installed(path: &str) -> PathBuf {
 
 fn ferretdb(dir: &Path, port: u16) -> Command {
     let mut command = Command::new(installed("ferretdb/ferretdb"));
+    command.kill_on_drop(true);
     command.args(["--handler=sqlite", "--telemetry=disable", "--log-level=warn", "--debug-addr=-"]);
     command.arg(format!("--sqlite-url=file:{}/", dir.display())).arg(format!("--state-dir={}", dir.display()));
     command.arg(format!("--listen-addr=127.0.0.1:{port}"));
@@ -34,6 +35,7 @@ fn ferretdb(dir: &Path, port: u16) -> Command {
 
 fn mongo_java(dir: &Path, port: u16) -> Command {
     let mut command = Command::new("java");
+    command.kill_on_drop(true);
     let classes = installed("mongo_java");
     command.args(["-Xmx400m", "-cp"]).arg(format!("{0}:{0}/lib/*", classes.display())).arg("Main");
     command.arg(port.to_string()).arg(dir.join("data"));

@@ -23,10 +23,12 @@ pub(super) fn until_stdin_closes(command: &Command, dir: &Path) -> Command {
         "$@" </dev/null & cat >/dev/null; kill -9 $!; wait; rm -rf "$dir""#;
     shell.args(["-c", script, "sh"]).arg(dir);
     shell.arg(command.get_program()).args(command.get_args());
+    // Killing the shell would leave the server behind; dropping it closes its input.
+    shell.kill_on_drop(false);
     shell
 }
 
-/// Killed when dropped.
+/// Ends when it is dropped, if its command is killed on drop or ends with its standard input.
 pub(super) struct Process {
     line: Box<Line>,
     dir: TempDir,
@@ -112,7 +114,7 @@ async fn free_port() -> u16 {
 fn spawn(line: &Line, dir: &Path, port: u16) -> Result<Child, String> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
     let mut command = line(dir, port);
-    command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
     command.spawn().map_err(|error| {
         let program = command.as_std().get_program().to_string_lossy();
         format!("{program} cannot be started: {error}. tests/servers/install installs it")

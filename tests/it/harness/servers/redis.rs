@@ -19,6 +19,7 @@ impl RedisServer {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let line = move |dir: &std::path::Path, port: u16| {
             let mut command = Command::new("redis-server");
+            command.kill_on_drop(true);
             command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"]).arg(dir);
             command.args(["--port", &port.to_string()]).args(&arguments);
             command

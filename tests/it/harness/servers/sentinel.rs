@@ -28,6 +28,7 @@ impl RedisSentinel {
             );
             std::fs::write(dir.join("sentinel.conf"), text).unwrap();
             let mut command = Command::new("redis-server");
+            command.kill_on_drop(true);
             command.arg(dir.join("sentinel.conf")).arg("--sentinel");
             command
         });
