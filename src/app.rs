@@ -14,9 +14,10 @@ use crate::config::{self, Config, DispatchFormat, Registration};
 use crate::dispatcher::{self, Dispatcher, DispatcherSettings, Format, Forwarder, RetryPolicy};
 use crate::domain::{Clock, Invalid};
 use crate::egress;
-use crate::http::audit::{self, Trail};
+use crate::http::audit::Trail;
 use crate::http::auth::{Door, Keyring};
 use crate::http::health::{Checked, Health};
+use crate::http::slowing::Slowing;
 use crate::lifecycle::{Readiness, Tasks};
 use crate::manager::Manager;
 use crate::manager::proof::{Listing, Policy, Proof};
@@ -239,7 +240,9 @@ fn doors(config: &Config, trail: &Trail) -> Result<Doors, BuildError> {
     if admin_tokens.is_empty() && config.mongo_uri.is_none() {
         admin_tokens.push(config::create_admin_token(&config.data_dir).map_err(BuildError::AdminToken)?);
     }
-    let door = |secrets| Door::new(Keyring::new(secrets), trail.clone());
+    // One for both doors: the places in which answers are held back are the process's.
+    let slowing = Slowing::default();
+    let door = |secrets| Door::new(Keyring::new(secrets), trail.clone(), slowing.clone());
     Ok(Doors { puppets: door(config.puppet_passwords.clone()), admins: door(admin_tokens) })
 }
 
@@ -375,7 +378,7 @@ impl Checked for CachePart {
 
 fn describe_metrics() {
     access_token::describe_metrics();
-    audit::describe_metrics();
+    crate::http::describe_metrics();
     dispatcher::describe_metrics();
     wecom::describe_metrics();
     proxy::describe_metrics();

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::http::header;
 use axum::response::IntoResponse;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -49,6 +51,24 @@ impl Modify for Doors {
             door(HttpAuthScheme::Bearer, "`PUPPET_PASSWORD`, where it is set"),
         );
     }
+}
+
+/// Says of every operation that asks for a password how a crowd of wrong ones is answered: the door
+/// answers, so that no handler says it.
+pub fn describe_doors(document: &mut utoipa::openapi::OpenApi) {
+    let items = document.paths.paths.values_mut();
+    let operations =
+        items.flat_map(|item| [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.head]);
+    operations.flatten().for_each(describe_door);
+}
+
+fn describe_door(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    let Some(RefOr::T(unauthorized)) = responses.get("401") else { return };
+    let mut turned_away = unauthorized.clone();
+    "Too many wrong passwords at once, from anywhere: `Retry-After` says when to come back"
+        .clone_into(&mut turned_away.description);
+    responses.insert("429".to_owned(), RefOr::T(turned_away));
 }
 
 /// The document as it is served, printed and committed: the same bytes.

@@ -1,6 +1,10 @@
 //! Every route on one page, by audience. The same list makes the router and the OpenAPI document.
 
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::any;
 use axum::{Extension, Router};
 use tower::Layer as _;
 use tower_http::normalize_path::NormalizePathLayer;
@@ -66,7 +70,9 @@ pub fn document() -> Document {
         .merge(registry())
         .merge(operators())
         .merge(operations());
-    Document::new(&routes.into_openapi())
+    let mut document = routes.into_openapi();
+    openapi::describe_doors(&mut document);
+    Document::new(&document)
 }
 
 /// Which routes a listener serves.
@@ -93,7 +99,9 @@ pub fn router(audience: Audience, app: &App) -> Router {
         bots.route_layer(from_fn_with_state(puppets, auth::require_puppet_password))
     };
     let operators = || {
-        let changing = operators().route_layer(to_its_end());
+        let none = || any(problem::no_such_path);
+        let operators = operators().route("/api/admin", none()).route("/api/admin/{*path}", none());
+        let changing = operators.route_layer(to_its_end());
         let guarded = changing.route_layer(from_fn_with_state(admins, auth::require_admin_token));
         guarded.layer(map_response(problem::in_one_shape))
     };
@@ -101,7 +109,8 @@ pub fn router(audience: Audience, app: &App) -> Router {
     let routes = match audience {
         Audience::Everybody => wecom().merge(bots()).merge(operators()).merge(operations),
         Audience::Services => wecom().merge(bots()),
-        Audience::Public => wecom(),
+        // WeCom uses these two methods; what else there is to learn is nobody's business.
+        Audience::Public => wecom().layer(from_fn(only_get_and_post)),
         Audience::Operators => operators().merge(operations),
     };
     let (router, _document) = routes.split_for_parts();
@@ -109,4 +118,11 @@ pub fn router(audience: Audience, app: &App) -> Router {
     // Around the router, because a route is chosen before the router's own layers run. Endpoints
     // that end in a slash give paths that begin with two.
     Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(router))
+}
+
+async fn only_get_and_post(request: Request, next: Next) -> Response {
+    match *request.method() {
+        Method::GET | Method::POST => next.run(request).await,
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
 }

@@ -3,6 +3,8 @@
 //! hyper directly instead of `axum::serve`, which knows no time limit for a request's head, no limit
 //! of connections and no end of draining.
 
+mod stall;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
+use self::stall::Unstalled;
 use crate::lifecycle::{Readiness, Tasks};
 
 /// What a listener grants to its callers.
@@ -33,6 +36,11 @@ struct Limits {
     first_head: Duration,
     /// For each further head, its idle time included.
     next_head: Duration,
+    /// Bytes of a head, the URL included; a larger one is answered 431. A connection holds no more of
+    /// what it receives, nor of what it sends.
+    head: usize,
+    /// For a caller to take a further part of its answer.
+    stall: Duration,
 }
 
 const LIMITS: Limits = Limits {
@@ -41,6 +49,10 @@ const LIMITS: Limits = Limits {
     // Longer than the 60 s that nginx and the clouds' load balancers keep idle connections: whoever
     // reuses one at the moment we close it gets an error.
     next_head: Duration::from_secs(75),
+    // What nginx grants. hyper's own limit, 400 KiB, would be 8 GiB over all connections. (Its limit of
+    // 100 fields, answered 431 as well, is left as it is.)
+    head: 32 * 1024,
+    stall: Duration::from_secs(30),
 };
 
 /// After `accept` failed, mostly because no file descriptor is free.
@@ -205,13 +217,15 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, c
         }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(connections.limits.next_head);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let Limits { first_head: first_limit, next_head, head, stall, .. } = connections.limits;
+    builder.timer(TokioTimer::new()).header_read_timeout(next_head).max_buf_size(head);
+    let stream = TokioIo::new(Unstalled::new(stream, stall));
+    let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
 
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        () = silent(&first_head, connections.limits.first_head) => return,
+        () = silent(&first_head, first_limit) => return,
         () = connections.cut.cancelled() => return,
         () = connections.open.stopping() => {
             connection.as_mut().graceful_shutdown();

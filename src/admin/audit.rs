@@ -73,7 +73,7 @@ pub async fn list(
     State(store): State<Arc<dyn Store>>,
     paging: Result<Query<Paging>, QueryRejection>,
 ) -> Result<Json<Page<AuditView>>, Problem> {
-    let Query(paging) = paging.map_err(|error| Problem::invalid(error.body_text()))?;
+    let paging = super::read_query(paging, Paging::RULE)?;
     let limit = paging.limit()?;
     let before = paging.cursor.map(AuditId::from_text);
     let entries = store.list_audit(before.as_ref(), limit + 1).await?;

@@ -87,7 +87,8 @@ pub struct DeliveryFilter {
 
 /// List undelivered events
 ///
-/// Live ones are retried or wait for their bot; expired ones were given up and are kept for 7 days.
+/// Live ones are retried or wait for their bot; expired ones were given up and are kept for 7 days
+/// (not those that nobody vouches for: unsigned ones of an account that has no bot).
 #[utoipa::path(
     get, path = "/api/admin/deliveries", operation_id = "listDeliveries", tag = "Admin", params(DeliveryFilter),
     responses(
@@ -102,7 +103,8 @@ pub async fn list(
     State(store): State<Arc<dyn Store>>,
     filter: Result<Query<DeliveryFilter>, QueryRejection>,
 ) -> Result<Json<Page<DeliveryView>>, Problem> {
-    let Query(wanted) = filter.map_err(|error| Problem::invalid(error.body_text()))?;
+    let rule = "state must be live or expired, limit 1 to 1000, and no parameter may be repeated";
+    let wanted = super::read_query(filter, rule)?;
     let limit = Paging { cursor: None, limit: wanted.limit }.limit()?;
     let corp = wanted.corp_id.as_deref().map(CorpId::parse).transpose();
     let kf = wanted.open_kf_id.as_deref().map(OpenKfId::parse).transpose();

@@ -7,6 +7,8 @@ pub mod deliveries;
 pub mod puppets;
 pub mod tokens;
 
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::StringDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -46,12 +48,19 @@ pub struct Paging {
 }
 
 impl Paging {
+    const RULE: &'static str = "limit must be 1 to 1000, and no parameter may be repeated";
+
     fn limit(&self) -> Result<usize, Problem> {
         match self.limit.unwrap_or(100) {
             limit @ 1..=1000 => Ok(limit),
             _ => Err(Problem::invalid("limit must be 1 to 1000")),
         }
     }
+}
+
+/// The parameters of a list. What is wrong is not repeated: it may be a secret in the wrong place.
+fn read_query<T>(query: Result<Query<T>, QueryRejection>, rule: &'static str) -> Result<T, Problem> {
+    query.map(|Query(parameters)| parameters).map_err(|_| Problem::invalid(rule))
 }
 
 /// A parameter of a query; an empty one counts as none, because forms send all of theirs.

@@ -84,7 +84,7 @@ pub async fn list(
     State(dispatcher): State<Dispatcher>,
     paging: Result<Query<Paging>, QueryRejection>,
 ) -> Result<Json<Page<PuppetView>>, Problem> {
-    let Query(paging) = paging.map_err(|error| Problem::invalid(error.body_text()))?;
+    let paging = super::read_query(paging, Paging::RULE)?;
     let limit = paging.limit()?;
     let after = paging.cursor.as_deref().map(OpenKfId::parse).transpose();
     let after = after.map_err(|error| Problem::invalid(format!("cursor {error}")))?;

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::envelope::EnvelopeFault;
 use super::meters::Kind;
 use super::{Callbacks, DecryptedEvent, OpenFault, Refusal};
-use crate::domain::Trust;
+use crate::domain::{CorpId, Trust};
 use crate::http::auth::Caller;
 use crate::http::body::{self, BodyFault, Fields, Refused};
 
@@ -135,7 +135,9 @@ fn refuse(refusal: &Refusal, corp: &str, kind: Kind) -> Response {
         Refusal::Open(OpenFault::ReceiveId) => (StatusCode::FORBIDDEN, "wrong receive id"),
     };
     Callbacks::refused(kind, refusal);
-    warn!(corp.id = corp, kind = kind.label(), status = status.as_u16(), reason = %refusal, "refused a callback");
+    // Whoever calls may have put anything there.
+    let corp = CorpId::parse(corp).ok();
+    warn!(corp.id = corp.as_ref().map(CorpId::as_str), kind = kind.label(), status = status.as_u16(), reason = %refusal, "refused a callback");
     (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], class).into_response()
 }
 

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::lane::{Held, Lane, Row, Work};
 use super::{HELD_AT_ONCE, Inner};
+use crate::domain::{KfEvent, Trust};
 use crate::store::{HeldEvent, Result};
 
 /// Expired events are kept for the operator for so long.
@@ -91,7 +92,11 @@ impl Inner {
                 attempts = held.attempts, error = held.last_error, "gave an event up"
             );
             metrics::counter!("wxkf_dispatch_expired_total").increment(1);
-            self.events.expire(&held.event.id, now).await?;
+            if self.is_vouched_for(&held.event).await? {
+                self.events.expire(&held.event.id, now).await?;
+            } else {
+                self.events.delete_held(&held.event.id).await?;
+            }
             self.lanes.with(&account, Lane::given_up);
             return Ok(());
         }
@@ -102,6 +107,16 @@ impl Inner {
         };
         self.enqueue(&account, Work::stored(Arc::new(held.event), row));
         Ok(())
+    }
+
+    /// Whether somebody stands behind the event: WeCom, the gateway's password, or a bot that has its
+    /// account. Others can be made up without end, so that they are not kept for the operator.
+    async fn is_vouched_for(&self, event: &KfEvent) -> Result<bool> {
+        if event.trust == Trust::Signed {
+            return Ok(true);
+        }
+        let bot = self.directory.puppet(&event.account.kf).await?;
+        Ok(bot.is_some_and(|bot| bot.corp_id == event.account.corp))
     }
 
     async fn sweep(&self) {

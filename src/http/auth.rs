@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use metrics::{counter, describe_counter};
 use tracing::warn;
 
 use super::audit::{self, Act, Trail};
 use super::problem::Problem;
+use super::slowing::{RETRY_AFTER, Slowed, Slowing};
 use crate::domain::{Action, Actor, Secret};
 
 /// The secrets that open a door; several while one is being replaced. All are compared, each in
@@ -40,23 +42,55 @@ impl Keyring {
 pub struct Door {
     keys: Keyring,
     trail: Trail,
+    slowing: Slowing,
 }
 
 impl Door {
-    pub fn new(keys: Keyring, trail: Trail) -> Self {
-        Self { keys, trail }
+    pub fn new(keys: Keyring, trail: Trail, slowing: Slowing) -> Self {
+        Self { keys, trail, slowing }
     }
 
-    /// Notes that a key was offered that does not fit. A caller without any tried nothing.
-    fn refused(&self, request: &Request, action: Action, setting: &'static str) {
+    /// Notes that a key was offered that does not fit; returns which wrong one of a burst it is. A
+    /// caller without any key tried nothing.
+    fn note(&self, request: &Request, action: Action, setting: &'static str) -> u64 {
         let address = audit::address(request.extensions());
         // Never the path itself, which may hold anything.
         let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         let act = Act::new(action, route, format!("wrong {setting}"));
-        if self.trail.refused(act, Actor::Unknown, address) == 1 {
+        let nth = self.trail.refused(act, Actor::Unknown, address);
+        if nth == 1 {
             warn!(address = address.map(tracing::field::display), "wrong {setting}");
         }
+        nth
     }
+
+    /// Holds the answer back when it is one of many.
+    async fn hold_back(&self, nth: u64, setting: &'static str) -> Slowed {
+        let slowed = self.slowing.hold_back(nth).await;
+        let answer = match slowed {
+            Slowed::Answered => "refused",
+            Slowed::TurnedAway => "turned_away",
+        };
+        counter!("wxkf_wrong_passwords_total", "setting" => setting, "answer" => answer).increment(1);
+        slowed
+    }
+}
+
+/// Says what the metrics of the doors mean.
+pub fn describe_metrics() {
+    describe_counter!(
+        "wxkf_wrong_passwords_total",
+        "Requests with a wrong ADMIN_TOKEN or PUPPET_PASSWORD, by setting and answer: refused (401, after a delay when \
+         repeated), turned_away (429)"
+    );
+}
+
+/// To come back later, and over another connection: that slows the caller, too.
+fn turned_away(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Whether the caller of a bots' route proved that it knows `PUPPET_PASSWORD`.
@@ -92,7 +126,13 @@ pub async fn require_puppet_password(State(door): State<Door>, mut request: Requ
             request.extensions_mut().insert(Caller::Proven);
             return next.run(request).await;
         }
-        Some(_) => door.refused(&request, Action::PUPPET_REFUSED, "PUPPET_PASSWORD"),
+        Some(_) => {
+            let nth = door.note(&request, Action::PUPPET_REFUSED, "PUPPET_PASSWORD");
+            if door.hold_back(nth, "PUPPET_PASSWORD").await == Slowed::TurnedAway {
+                let mend = "too many wrong passwords are offered at once: come back later";
+                return turned_away((StatusCode::TOO_MANY_REQUESTS, mend).into_response());
+            }
+        }
         None => {}
     }
     let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"wxkf-gateway\"")];
@@ -110,7 +150,12 @@ pub async fn require_admin_token(State(door): State<Door>, mut request: Request,
             request.extensions_mut().insert(Actor::Admin);
             return next.run(request).await;
         }
-        Some(_) => door.refused(&request, Action::ADMIN_REFUSED, "ADMIN_TOKEN"),
+        Some(_) => {
+            let nth = door.note(&request, Action::ADMIN_REFUSED, "ADMIN_TOKEN");
+            if door.hold_back(nth, "ADMIN_TOKEN").await == Slowed::TurnedAway {
+                return turned_away(Problem::too_many_attempts().into_response());
+            }
+        }
         None => {}
     }
     Problem::unauthorized().into_response()

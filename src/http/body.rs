@@ -39,7 +39,11 @@ pub enum BodyFault {
 /// Reads a body of at most `limit` bytes. A larger one is read on and dropped, up to `dropped`
 /// bytes, so that the caller gets the answer instead of a reset connection.
 pub async fn read(body: Body, limit: usize, dropped: usize) -> Result<Bytes, BodyFault> {
-    timeout(READ_LIMIT, read_to_end(body, limit, dropped)).await.unwrap_or(Err(BodyFault::BrokeOff))
+    read_within(READ_LIMIT, body, limit, dropped).await
+}
+
+async fn read_within(time: Duration, body: Body, limit: usize, dropped: usize) -> Result<Bytes, BodyFault> {
+    timeout(time, read_to_end(body, limit, dropped)).await.unwrap_or(Err(BodyFault::BrokeOff))
 }
 
 async fn read_to_end(body: Body, limit: usize, dropped: usize) -> Result<Bytes, BodyFault> {
@@ -124,4 +128,40 @@ pub struct Refused {
 /// A refusal with its status.
 pub fn refused(status: StatusCode, message: &str) -> Response {
     (status, Json(Refused { code: status.as_u16(), message: message.to_owned() })).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    fn chunks(sizes: &[usize]) -> Body {
+        let chunks: Vec<_> = sizes.iter().map(|&size| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; size]))).collect();
+        Body::from_stream(stream::iter(chunks))
+    }
+
+    #[tokio::test]
+    async fn a_body_up_to_its_limit_is_read_and_a_larger_one_is_not() {
+        let read_length = async |sizes: &[usize]| read(chunks(sizes), 100, 1_000).await.map(|bytes| bytes.len());
+        assert_eq!(read_length(&[]).await, Ok(0));
+        assert_eq!(read_length(&[100]).await, Ok(100));
+        assert_eq!(read_length(&[60, 40]).await, Ok(100));
+        for larger in [&[101][..], &[60, 41], &[60, 1_000], &[1_001, 1]] {
+            assert_eq!(read_length(larger).await, Err(BodyFault::TooLarge), "{larger:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sender_who_takes_too_long_is_given_up() {
+        let trickle = stream::unfold((), async |()| {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+        });
+        let limit = Duration::from_millis(50);
+        let trickling = read_within(limit, Body::from_stream(trickle), usize::MAX, usize::MAX).await;
+        assert_eq!(trickling, Err(BodyFault::BrokeOff));
+        let silent = Body::from_stream(stream::pending::<std::io::Result<Bytes>>());
+        assert_eq!(read_within(limit, silent, 100, 100).await, Err(BodyFault::BrokeOff));
+    }
 }

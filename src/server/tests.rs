@@ -192,3 +192,41 @@ async fn a_full_listener_lets_further_callers_wait() {
     drop(slow);
     answered(&mut waiting, "0").await;
 }
+
+/// The status line of the answer to a head.
+async fn status(address: SocketAddr, head: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // It may be answered and closed before it is sent whole.
+    let _ = stream.write_all(head.as_bytes()).await;
+    rest(stream).await.lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_head_is_bounded_in_bytes_and_fields() {
+    let running = run(1, Duration::ZERO, LONG).await;
+    let address = running.addresses[0];
+    let head = |target: &str, fields: &str| {
+        format!("GET {target} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n{fields}\r\n")
+    };
+    let fields = |count: usize| (0..count).map(|number| format!("x-{number}: y\r\n")).collect::<String>();
+    for (head, expected) in [
+        (head("/port", &fields(98)), "200 OK"),
+        (head("/port", &fields(99)), "431 Request Header Fields Too Large"),
+        (head(&format!("/port?{}", "x".repeat(LIMITS.head - 200)), ""), "200 OK"),
+        (head(&format!("/port?{}", "x".repeat(LIMITS.head * 3)), ""), "431 Request Header Fields Too Large"),
+        (head("/port", &format!("x: {}\r\n", "x".repeat(LIMITS.head * 3))), "431 Request Header Fields Too Large"),
+    ] {
+        assert_eq!(status(address, &head).await, format!("HTTP/1.1 {expected}"), "{} bytes", head.len());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_without_a_whole_further_head_is_closed() {
+    let limits = Limits { next_head: Duration::from_millis(50), ..LIMITS };
+    let running = run_within(limits, 1, Duration::ZERO, LONG).await;
+    let mut stream = send(running.addresses[0], "/port").await;
+    answered(&mut stream, "0").await;
+    stream.write_all(b"GET /port HTTP/1.1\r\nhost: ga").await.unwrap();
+    let answer = rest(stream).await;
+    assert!(!answer.contains("200 OK"), "{answer}");
+}

@@ -22,7 +22,8 @@ use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet}
 pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
 /// How long a shared store may take before what was last read serves instead.
 const READ_LIMIT: Duration = Duration::from_millis(400);
-/// After a failed read, a shared store is asked again so often: by one caller, while the others do without.
+/// After a failed read, a shared store is asked again so often: by one caller, while the others do with
+/// what was last read. Whoever knows nothing asks all the same.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// A value that cannot be opened is told of for so long.
 const TOLD_FOR: Duration = Duration::from_secs(60);
@@ -123,13 +124,45 @@ where
         if let Some(near) = self.fresh(key, source.sharing) {
             return Ok(near.value);
         }
+        match self.entries.get(key) {
+            Some(last_read) => self.refresh(key, last_read, source, read).await,
+            None => self.look_up(key, source, read).await,
+        }
+    }
+
+    /// One caller reads; whoever waits for that finds what he read.
+    async fn look_up(
+        &self,
+        key: &K,
+        source: &Source,
+        read: impl AsyncFnOnce() -> Result<Option<T>>,
+    ) -> Result<Option<Arc<T>>> {
         let shard = self.shard(key);
         let _one_reads = shard.reading.lock().await;
-        if let Some(near) = self.fresh(key, source.sharing) {
-            return Ok(near.value);
+        match self.fresh(key, source.sharing) {
+            Some(near) => Ok(near.value),
+            None => self.read(key, shard, source, read).await,
         }
-        let last_read = |error| self.entries.get(key).map(|near| near.value).ok_or(error);
-        self.read(key, shard, source, read).await.or_else(last_read)
+    }
+
+    /// What was last read serves on when the store cannot say soon.
+    async fn refresh(
+        &self,
+        key: &K,
+        last_read: Near<T>,
+        source: &Source,
+        read: impl AsyncFnOnce() -> Result<Option<T>>,
+    ) -> Result<Option<Arc<T>>> {
+        if !source.breaker.admits() {
+            return Ok(last_read.value);
+        }
+        match timeout(READ_LIMIT, self.look_up(key, source, read)).await {
+            Ok(answer) => Ok(answer.unwrap_or(last_read.value)),
+            Err(_) => {
+                source.failed("it takes too long");
+                Ok(last_read.value)
+            }
+        }
     }
 
     /// Asks the store, and remembers what it says.
@@ -166,20 +199,10 @@ struct Source {
 
 impl Source {
     async fn ask<T>(&self, read: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
-        // The embedded store does not go away, and slow reads under load are no reason to refuse others.
-        if self.sharing == Sharing::Exclusive {
-            return read().await;
-        }
-        if !self.breaker.admits() {
-            return Err(StoreError::Unavailable("it failed just now".to_owned()));
-        }
-        let late = |_| StoreError::Unavailable("it takes too long".to_owned());
-        let result = timeout(READ_LIMIT, read()).await.map_err(late).and_then(|result| result);
+        let result = read().await;
         match &result {
-            Err(StoreError::Unavailable(error)) => {
-                if self.breaker.failed() == Turn::Changed {
-                    warn!(error, "the store is away; what was last read serves on");
-                }
+            Err(StoreError::Unavailable(reason)) => {
+                self.failed(reason);
                 return result;
             }
             Err(error @ StoreError::KeyMissing { .. }) => *self.locked.lock() = Some((Instant::now(), error.clone())),
@@ -189,6 +212,12 @@ impl Source {
             info!("the store answers again");
         }
         result
+    }
+
+    fn failed(&self, reason: &str) {
+        if self.breaker.failed() == Turn::Changed {
+            warn!(reason, "the store is away; what was last read serves on");
+        }
     }
 }
 

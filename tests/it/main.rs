@@ -5,12 +5,14 @@
 mod abuse;
 mod admin;
 mod architecture;
+mod audiences;
 mod audit;
 mod callbacks;
 mod cli;
 mod crash;
 mod delivery;
 mod demo;
+mod doors;
 mod harness;
 mod journey;
 mod load;

@@ -11,12 +11,12 @@ use crate::harness::{ADMIN_TOKEN, AES_KEY, CORP, Gateway, TOKEN};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "head"];
 
-fn document() -> Value {
+pub(crate) fn document() -> Value {
     serde_json::from_str(wxkf_gateway::router::document().text()).unwrap()
 }
 
 /// Method, path and operation.
-fn operations(document: &Value) -> Vec<(Method, &str, &Value)> {
+pub(crate) fn operations(document: &Value) -> Vec<(Method, &str, &Value)> {
     let paths = document["paths"].as_object().unwrap();
     let mut operations = Vec::new();
     for (path, item) in paths {
@@ -65,6 +65,30 @@ fn every_operation_is_described_and_has_an_example() {
         assert!(operation["security"].is_array(), "{name} does not say whom it lets in");
     }
     assert!(ids.len() > 20);
+}
+
+#[test]
+fn every_error_of_the_admin_api_is_a_problem_of_a_documented_type() {
+    let document = document();
+    let types = document.pointer("/components/schemas/ProblemType").unwrap();
+    let named: Vec<&str> = types["enum"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert_eq!(named.len(), 9);
+    for name in named {
+        let kind = name.strip_prefix("urn:wxkf-gateway:problem:").unwrap();
+        assert!(types["description"].as_str().unwrap().contains(&format!("`{kind}` (")), "{kind} is not explained");
+    }
+    for (method, path, operation) in
+        operations(&document).into_iter().filter(|(_, path, _)| path.starts_with("/api/admin"))
+    {
+        let errors = operation["responses"].as_object().unwrap().iter().filter(|(status, _)| &***status >= "400");
+        for (status, response) in errors {
+            let is_problem = response["content"]["application/problem+json"].is_object();
+            assert!(is_problem, "{method} {path}: {status} is no problem");
+        }
+        for status in ["401", "429"] {
+            assert!(operation["responses"][status].is_object(), "{method} {path}: {status}");
+        }
+    }
 }
 
 /// In itself, or in a schema that it refers to.

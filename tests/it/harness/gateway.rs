@@ -167,7 +167,7 @@ impl Gateway {
                     return;
                 }
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "the gateway does not get ready: {}", self.log());
+            assert!(began.elapsed() < Duration::from_secs(90), "the gateway does not get ready: {}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -39,10 +39,14 @@ const FAULTS: [Fault; 7] = [
     Fault::Everything,
 ];
 
-fn rounds() -> usize {
+fn setting(name: &str, default: usize) -> usize {
     #[expect(clippy::disallowed_methods, reason = "for a longer proof by hand")]
-    let wanted = std::env::var("FAULT_ROUNDS");
-    wanted.ok().and_then(|text| text.parse().ok()).unwrap_or(6)
+    let wanted = std::env::var(name);
+    wanted.ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn rounds() -> usize {
+    setting("FAULT_ROUNDS", 6)
 }
 
 struct Ring {
@@ -100,12 +104,15 @@ impl Ring {
     }
 }
 
-/// 200 callbacks a second, in turns to all replicas, with bots in every condition.
+/// Callbacks in turns to all replicas, with bots in every condition; 100 a second on a machine that runs
+/// everything at once, `FAULT_RATE` by hand.
 fn generator(replicas: &[Gateway], duration: Duration) -> Child {
     let urls: Vec<&str> = replicas.iter().map(Gateway::url).collect();
     let mut command = Command::new(env!("CARGO_BIN_EXE_wxkf-gateway"));
     command.env_clear().args(["simulate", "load", "--json", "--gateway", &urls.join(",")]);
-    command.args(["--accounts", "600", "--rate", "200", "--duration", &format!("{}s", duration.as_secs())]);
+    let rate = setting("FAULT_RATE", 100);
+    command.args(["--accounts", &(3 * rate).to_string(), "--rate", &rate.to_string()]);
+    command.args(["--duration", &format!("{}s", duration.as_secs())]);
     command.args(["--bots", "up=60,slow=10,refusing=10,absent=10,restarting=10", "--settle", "120s"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command.spawn().unwrap()

@@ -4,6 +4,7 @@ import de.bwaldvogel.mongo.backend.h2.H2Backend;
 import de.bwaldvogel.mongo.bson.Document;
 import de.bwaldvogel.mongo.wire.message.MongoMessage;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 
@@ -11,6 +12,8 @@ import java.util.concurrent.atomic.LongAdder;
 final class Main {
     /** As strict as the writes that the store asks for, and it counts commands where a real MongoDB does. */
     private static final class Backend extends H2Backend {
+        private static final Set<String> WRITES =
+                Set.of("insert", "update", "delete", "findAndModify", "findandmodify", "createIndexes", "dropDatabase");
         private final ConcurrentHashMap<String, LongAdder> commands = new ConcurrentHashMap<>();
 
         Backend(String file) {
@@ -24,7 +27,9 @@ final class Main {
             commands.computeIfAbsent(command, name -> new LongAdder()).increment();
             Document answer = super.handleMessage(message);
             // H2 writes once a second by itself: a server killed in that second would lose what it acknowledged.
-            commit();
+            if (WRITES.contains(command)) {
+                commit();
+            }
             return answer;
         }
 
