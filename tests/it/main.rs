@@ -22,6 +22,7 @@ mod registry;
 mod replicas;
 mod secrets;
 mod security;
+mod servers;
 mod settings_at_start;
 mod simulator;
 mod store;

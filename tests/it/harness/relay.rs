@@ -96,3 +96,63 @@ async fn relay(mut caller: TcpStream, target: SocketAddr, mut line: watch::Recei
         }
     }
 }
+
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Sends back every byte.
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(Tasks::new().spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                drop(Tasks::new().spawn(async move {
+                    let (mut from, mut to) = stream.split();
+                    drop(tokio::io::copy(&mut from, &mut to).await);
+                }));
+            }
+        }));
+        address
+    }
+
+    async fn call(stream: &mut TcpStream) -> std::io::Result<u8> {
+        stream.write_u8(7).await?;
+        stream.read_u8().await
+    }
+
+    async fn calls(relay: &Relay) -> std::io::Result<u8> {
+        call(&mut TcpStream::connect(relay.address()).await?).await
+    }
+
+    #[tokio::test]
+    async fn cut_it_breaks_connections_and_takes_none_until_it_is_mended() {
+        let relay = Relay::start(echo().await).await;
+        let mut open = TcpStream::connect(relay.address()).await.unwrap();
+        assert_eq!(call(&mut open).await.unwrap(), 7);
+        relay.cut();
+        assert!(open.read_u8().await.is_err(), "it breaks without a word of the caller");
+        assert!(calls(&relay).await.is_err());
+        relay.mend();
+        assert_eq!(calls(&relay).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn hanging_it_takes_connections_and_carries_nothing() {
+        let relay = Relay::start(echo().await).await;
+        let mut open = TcpStream::connect(relay.address()).await.unwrap();
+        assert_eq!(call(&mut open).await.unwrap(), 7);
+        relay.hang();
+        let mut new = TcpStream::connect(relay.address()).await.unwrap();
+        for stream in [&mut open, &mut new] {
+            let answer = tokio::time::timeout(Duration::from_millis(100), call(stream)).await;
+            assert!(answer.is_err(), "neither an answer nor an end: {answer:?}");
+        }
+        relay.mend();
+        assert!(open.read_u8().await.is_err(), "what was silent has lost bytes");
+        assert_eq!(calls(&relay).await.unwrap(), 7);
+    }
+}

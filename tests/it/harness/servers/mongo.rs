@@ -18,23 +18,18 @@ pub(crate) enum MongoKind {
     Given,
 }
 
-pub(crate) struct MongoServer {
-    process: Process,
-    kind: MongoKind,
-    /// FerretDB counts commands at a second port.
-    metrics: u16,
-}
+pub(crate) struct MongoServer(Process);
 
 fn installed(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers").join(path)
 }
 
-fn ferretdb(dir: &Path, port: u16, metrics: u16) -> Command {
+fn ferretdb(dir: &Path, port: u16) -> Command {
     let mut command = Command::new(installed("ferretdb/ferretdb"));
     command.kill_on_drop(true);
-    command.args(["--handler=sqlite", "--telemetry=disable", "--log-level=warn"]);
+    command.args(["--handler=sqlite", "--telemetry=disable", "--log-level=warn", "--debug-addr=-"]);
     command.arg(format!("--sqlite-url=file:{}/", dir.display())).arg(format!("--state-dir={}", dir.display()));
-    command.arg(format!("--listen-addr=127.0.0.1:{port}")).arg(format!("--debug-addr=127.0.0.1:{metrics}"));
+    command.arg(format!("--listen-addr=127.0.0.1:{port}"));
     command
 }
 
@@ -48,22 +43,20 @@ fn mongo_java(dir: &Path, port: u16) -> Command {
 }
 
 /// A virtual machine that listens is not yet warm enough for a driver's patience.
-async fn answers(address: SocketAddr) {
+async fn answers(address: impl std::fmt::Display) {
     let client = Client::with_uri_str(format!("mongodb://{address}/?serverSelectionTimeoutMS=30000")).await.unwrap();
     client.database("admin").run_command(doc! { "ping": 1 }).await.unwrap();
 }
 
 impl MongoServer {
     pub(crate) async fn start(kind: MongoKind) -> Result<Self, String> {
-        let metrics = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let line = move |dir: &Path, port: u16| match kind {
-            MongoKind::FerretDb => ferretdb(dir, port, metrics),
-            MongoKind::MongoJava => mongo_java(dir, port),
-            MongoKind::Given => unreachable!("it is not ours to start"),
+        let process = match kind {
+            MongoKind::FerretDb => Process::start(ferretdb).await?,
+            MongoKind::MongoJava => Process::start(mongo_java).await?,
+            MongoKind::Given => return Err("it is not ours to start".to_owned()),
         };
-        let process = Process::start(line).await?;
         answers(process.address()).await;
-        Ok(Self { process, kind, metrics })
+        Ok(Self(process))
     }
 
     /// The `host:port` of a server that all tests of this process share, each with a database of its own.
@@ -71,61 +64,47 @@ impl MongoServer {
         static FERRETDB: OnceCell<Process> = OnceCell::const_new();
         static MONGO_JAVA: OnceCell<Process> = OnceCell::const_new();
         let start = async |line: fn(&Path, u16) -> Command| {
-            let process = Process::start(move |dir, port| until_stdin_closes(&line(dir, port))).await.unwrap();
+            let process = Process::start(move |dir, port| until_stdin_closes(&line(dir, port), dir)).await.unwrap();
             answers(process.address()).await;
             process
         };
         let server = match kind {
-            MongoKind::FerretDb => FERRETDB.get_or_init(|| start(|dir, port| ferretdb(dir, port, 0))).await,
+            MongoKind::FerretDb => FERRETDB.get_or_init(|| start(ferretdb)).await,
             MongoKind::MongoJava => MONGO_JAVA.get_or_init(|| start(mongo_java)).await,
             MongoKind::Given => {
                 #[expect(clippy::disallowed_methods, reason = "a setting of the tests")]
                 let uri = std::env::var("MONGO_TEST_URI").expect("set MONGO_TEST_URI to mongodb://host:port");
-                return uri.trim_start_matches("mongodb://").trim_end_matches('/').to_owned();
+                let address = uri.trim_start_matches("mongodb://").trim_end_matches('/').to_owned();
+                answers(&address).await;
+                return address;
             }
         };
         server.address().to_string()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.process.address()
+        self.0.address()
     }
 
     pub(crate) async fn kill(&mut self) {
-        self.process.kill().await;
+        self.0.kill().await;
     }
 
     pub(crate) async fn start_again(&mut self) {
-        self.process.start_again().await;
+        self.0.start_again().await;
         answers(self.address()).await;
     }
 
     pub(crate) fn freeze(&self) {
-        self.process.freeze();
+        self.0.freeze();
     }
 
     pub(crate) fn thaw(&self) {
-        self.process.thaw();
+        self.0.thaw();
     }
 
-    /// Commands that it was sent so far, the drivers' own heartbeats included.
+    /// Commands that it answered so far, the drivers' own heartbeats included and this question's.
     pub(crate) async fn commands(&self) -> u64 {
-        match self.kind {
-            MongoKind::FerretDb => self.counted_by_ferretdb().await,
-            MongoKind::MongoJava | MongoKind::Given => self.counted_by_mongo_java().await,
-        }
-    }
-
-    async fn counted_by_ferretdb(&self) -> u64 {
-        let url = format!("http://127.0.0.1:{}/debug/metrics", self.metrics);
-        #[expect(clippy::disallowed_methods, reason = "the tests' own client")]
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let text = client.get(url).send().await.unwrap().text().await.unwrap();
-        let counted = text.lines().filter(|line| line.starts_with("ferretdb_client_requests_total"));
-        counted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map(|count| count as u64).sum()
-    }
-
-    async fn counted_by_mongo_java(&self) -> u64 {
         let client = Client::with_uri_str(format!("mongodb://{}", self.address())).await.unwrap();
         let status = client.database("admin").run_command(doc! { "serverStatus": 1 }).await.unwrap();
         let commands = status.get_document("metrics").unwrap().get_document("commands").unwrap();

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -12,12 +13,15 @@ use tokio::process::{Child, Command};
 /// How a server is started in a directory, at a port.
 type Line = dyn Fn(&Path, u16) -> Command + Send + Sync;
 
-/// The command under a shell that ends it when its standard input is closed: for a server that lives as
-/// long as the tests' own process, whatever ends that.
-pub(super) fn until_stdin_closes(command: &Command) -> Command {
+/// The command under a shell that ends it, and removes its directory, when its standard input is closed:
+/// for a server that lives as long as the tests' own process, whatever ends that. A static is never dropped.
+pub(super) fn until_stdin_closes(command: &Command, dir: &Path) -> Command {
     let command = command.as_std();
     let mut shell = Command::new("sh");
-    shell.args(["-c", r#""$@" </dev/null & cat >/dev/null; kill -9 $!"#, "sh"]);
+    // Control-C reaches the shell too, which has to outlive the tests.
+    let script = r#"trap '' INT TERM HUP; dir=$1; shift
+        "$@" </dev/null & cat >/dev/null; kill -9 $!; wait; rm -rf "$dir""#;
+    shell.args(["-c", script, "sh"]).arg(dir);
     shell.arg(command.get_program()).args(command.get_args());
     // Killing the shell would leave the server behind; dropping it closes its input.
     shell.kill_on_drop(false);
@@ -35,7 +39,7 @@ pub(super) struct Process {
 impl Process {
     /// Waits until something listens.
     pub(super) async fn start(line: impl Fn(&Path, u16) -> Command + Send + Sync + 'static) -> Result<Self, String> {
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let port = free_port().await;
         let dir = tempfile::tempdir().unwrap();
         let child = spawn(&line, dir.path(), port)?;
         let mut process = Self { line: Box::new(line), dir, port, child };
@@ -91,9 +95,28 @@ impl Process {
     }
 }
 
+/// Below those that the system gives to outgoing connections: a server that was killed finds its port free
+/// when it starts again, and nobody who calls it meanwhile is connected to himself.
+async fn free_port() -> u16 {
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Test processes that run at once begin apart.
+        let next = std::process::id().wrapping_mul(127).wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + next % COUNT).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).await.is_ok() {
+            return port;
+        }
+    }
+}
+
 fn spawn(line: &Line, dir: &Path, port: u16) -> Result<Child, String> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
     let mut command = line(dir, port);
     command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
-    command.spawn().map_err(|error| format!("{}: {error}", command.as_std().get_program().to_string_lossy()))
+    command.spawn().map_err(|error| {
+        let program = command.as_std().get_program().to_string_lossy();
+        format!("{program} cannot be started: {error}. tests/servers/install installs it")
+    })
 }

@@ -17,10 +17,13 @@ pub(crate) struct RedisSentinel {
 
 impl RedisSentinel {
     pub(crate) async fn start() -> Result<Self, String> {
-        let master = RedisServer::start().await?;
+        // A master waits 5 s for more replicas before it serves the first.
+        let master = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]).await?;
         let port = master.address().port().to_string();
-        let replica_of = ["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"];
+        let replica_of = ["--replicaof", "127.0.0.1", &port];
         let replica = RedisServer::start_with(&replica_of).await?;
+        // Before anybody can take a master that is slow to start for a dead one, and fail over from it.
+        until(async || replica.replication().await.contains("master_link_status:up")).await;
         let sentinel = Process::start(move |dir: &Path, at: u16| {
             let text = format!(
                 "port {at}\nsentinel monitor wxkf 127.0.0.1 {port} 1\n\
@@ -33,7 +36,6 @@ impl RedisSentinel {
             command
         });
         let watched = Self { master, replica, sentinel: sentinel.await? };
-        until(async || watched.replica.replication().await.contains("master_link_status:up")).await;
         // A failover needs a replica that the Sentinel has heard of.
         let known = async || ask::<Vec<redis::Value>>(watched.sentinel.address(), "SENTINEL REPLICAS wxkf").await;
         until(async || known().await.is_ok_and(|replicas| !replicas.is_empty())).await;
