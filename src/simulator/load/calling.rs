@@ -130,11 +130,11 @@ impl Calls {
                 tokio::time::sleep(REPEAT_AFTER).await;
                 tally.repeats.add_one();
             }
-            let sent = Instant::now();
-            let failed = match self.send(corp, &event).await {
+            let (answer, took) = self.send(corp, &event).await;
+            let failed = match answer {
                 Ok(StatusCode::OK) => {
                     tally.acknowledged.add_one();
-                    self.shared.latencies.record(due.elapsed(), sent.elapsed());
+                    self.shared.latencies.record(due.elapsed(), took);
                     return member.ledger.lock().acknowledged(flight);
                 }
                 Ok(_) => &tally.refused,
@@ -149,12 +149,12 @@ impl Calls {
     }
 
     /// To the next replica. One that takes no connection is passed over, as a load balancer does.
-    async fn send(&self, corp: &Credential, event: &str) -> Result<StatusCode, NoAnswer> {
+    async fn send(&self, corp: &Credential, event: &str) -> (Result<StatusCode, NoAnswer>, Duration) {
         let first = self.sendings.fetch_add(1, Ordering::Relaxed);
-        let mut answer = Err(NoAnswer::Unreachable);
+        let mut answer = (Err(NoAnswer::Unreachable), Duration::ZERO);
         for target in self.targets.iter().cycle().skip(first % self.targets.len().max(1)).take(self.targets.len()) {
             answer = target.send(corp, event).await;
-            if answer != Err(NoAnswer::Unreachable) {
+            if answer.0 != Err(NoAnswer::Unreachable) {
                 break;
             }
         }
@@ -171,7 +171,7 @@ impl Target {
     }
 
     /// Seals the event afresh, as WeCom is taken to do for a repeat.
-    async fn send(&self, corp: &Credential, event: &str) -> Result<StatusCode, NoAnswer> {
+    async fn send(&self, corp: &Credential, event: &str) -> (Result<StatusCode, NoAnswer>, Duration) {
         let callback = signed_callback(corp, event);
         let Self { lines, host, path } = self;
         let request = Request::post(format!("{path}/callback/{}?{}", corp.receive_id, callback.query))
@@ -181,7 +181,7 @@ impl Target {
         match request {
             Ok(request) => lines.post(request, ANSWER_LIMIT).await,
             // The parts are our own; were they wrong, nothing could be sent.
-            Err(_) => Err(NoAnswer::Unreachable),
+            Err(_) => (Err(NoAnswer::Unreachable), Duration::ZERO),
         }
     }
 }

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,10 +104,17 @@ impl Lines {
         }
     }
 
-    /// Posts on a free connection. The limit counts from when one is free.
-    pub async fn post(&self, request: Request<Full<Bytes>>, limit: Duration) -> Result<StatusCode, NoAnswer> {
+    /// Posts on a free connection; the answer, and how long it took. Time and limit count from when a
+    /// connection is free.
+    pub async fn post(
+        &self,
+        request: Request<Full<Bytes>>,
+        limit: Duration,
+    ) -> (Result<StatusCode, NoAnswer>, Duration) {
         let _free = self.free.acquire().await;
-        timeout(limit, self.post_on_any(request)).await.unwrap_or(Err(NoAnswer::TimedOut))
+        let began = Instant::now();
+        let answer = timeout(limit, self.post_on_any(request)).await.unwrap_or(Err(NoAnswer::TimedOut));
+        (answer, began.elapsed())
     }
 
     async fn post_on_any(&self, request: Request<Full<Bytes>>) -> Result<StatusCode, NoAnswer> {
@@ -161,7 +168,7 @@ mod tests {
         let lines = Lines::new(listener.local_addr().unwrap().to_string(), 1);
         let calls = async {
             for _ in 0..3 {
-                assert_eq!(lines.post(request(), Duration::from_secs(30)).await, Ok(StatusCode::OK));
+                assert_eq!(lines.post(request(), Duration::from_secs(30)).await.0, Ok(StatusCode::OK));
             }
         };
         tokio::select! {
@@ -174,8 +181,8 @@ mod tests {
     async fn says_why_there_is_no_answer() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let lines = Lines::new(listener.local_addr().unwrap().to_string(), 1);
-        assert_eq!(lines.post(request(), Duration::from_millis(1)).await, Err(NoAnswer::TimedOut));
+        assert_eq!(lines.post(request(), Duration::from_millis(1)).await.0, Err(NoAnswer::TimedOut));
         drop(listener);
-        assert_eq!(lines.post(request(), Duration::from_secs(30)).await, Err(NoAnswer::Unreachable));
+        assert_eq!(lines.post(request(), Duration::from_secs(30)).await.0, Err(NoAnswer::Unreachable));
     }
 }
