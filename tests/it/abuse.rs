@@ -187,8 +187,8 @@ async fn a_good_caller_is_served_beside_a_crowd_of_bad_ones() {
     }
     for seen in &worst {
         assert!(seen.calls > 10 && seen.p99 < Duration::from_secs(2), "{seen:?}");
-        // 32 large bodies at a time, and what a connection costs.
-        assert!(seen.memory < idle + 48.0 + 0.03 * crowd() as f64, "{seen:?}");
+        // 32 large bodies at a time, whose buffers double as they grow, and what a connection costs.
+        assert!(seen.memory < idle + 96.0 + 0.03 * crowd() as f64, "{seen:?}");
     }
 }
 
