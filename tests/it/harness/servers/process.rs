@@ -65,6 +65,19 @@ impl Process {
     /// Its connections stay, and nothing is answered.
     pub(super) fn freeze(&self) {
         self.signal("-STOP");
+        // The signal reaches one thread after the other; until the last, something is answered.
+        while !self.is_stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let tasks = format!("/proc/{}/task", self.child.id().expect("the server ended"));
+        let stopped = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with('T') || rest.is_empty())
+        };
+        std::fs::read_dir(tasks).unwrap().flatten().all(stopped)
     }
 
     pub(super) fn thaw(&self) {
