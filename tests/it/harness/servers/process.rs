@@ -67,7 +67,7 @@ impl Process {
         self.signal("-STOP");
         // The signal reaches one thread after the other; until the last, something is answered.
         while !self.is_stopped() {
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::yield_now();
         }
     }
 
