@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::Services;
+use crate::harness::servers::MongoKind;
 use crate::harness::{Gateway, SOON};
 
 const REPLICAS: usize = 3;
@@ -103,14 +104,13 @@ impl Ring {
     }
 }
 
-/// Callbacks in turns to all replicas, with bots in every condition; 100 a second on a machine that runs
-/// everything at once, `FAULT_RATE` by hand. FerretDB looks at every document for each that is asked
-/// for, so the accounts are few.
+/// Callbacks in turns to all replicas, with bots in every condition: as many as the test server can make
+/// durable on a machine that runs everything at once, `FAULT_RATE` by hand.
 fn generator(replicas: &[Gateway], duration: Duration) -> Child {
     let urls: Vec<&str> = replicas.iter().map(Gateway::url).collect();
     let mut command = Command::new(env!("CARGO_BIN_EXE_wxkf-gateway"));
     command.env_clear().args(["simulate", "load", "--json", "--gateway", &urls.join(",")]);
-    let rate = setting("FAULT_RATE", 100);
+    let rate = setting("FAULT_RATE", 60);
     command.args(["--accounts", "200", "--rate", &rate.to_string()]);
     command.args(["--duration", &format!("{}s", duration.as_secs())]);
     command.args(["--bots", "up=60,slow=10,refusing=10,absent=10,restarting=10", "--settle", "120s"]);
@@ -119,9 +119,9 @@ fn generator(replicas: &[Gateway], duration: Duration) -> Child {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs FerretDB and Redis: tests/servers/install"]
-async fn ferretdb_nothing_acknowledged_is_lost_whatever_fails() {
-    let services = Services::start().await;
+#[ignore = "needs mongo-java-server and Redis: tests/servers/install"]
+async fn mongo_java_nothing_acknowledged_is_lost_whatever_fails() {
+    let services = Services::start_on(MongoKind::MongoJava).await;
     let settings = [("REGISTRATION", "open"), ("RUST_LOG", "error,wxkf_gateway::cli=info")];
     let mut replicas = Vec::new();
     for _ in 0..REPLICAS {
