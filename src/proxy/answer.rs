@@ -1,7 +1,7 @@
 //! WeCom's answers: streamed on, after a look at small JSON ones for the errcodes that say the token is
 //! dead.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use http::{HeaderMap, StatusCode, header};
@@ -9,6 +9,7 @@ use reqwest::Response;
 use serde::Deserialize;
 
 use super::Chunk;
+use super::gather::{Gathered, gather};
 use crate::wecom::{Api, Class, Errcode};
 
 /// A refusal is smaller by far.
@@ -61,26 +62,12 @@ pub(super) async fn judge(response: Response) -> (Verdict, Answer) {
     if !json || response.content_length().is_some_and(|length| length > JUDGED as u64) {
         return (Verdict::Fine, Answer::of(response));
     }
-    let mut answer = Answer::of(response);
-    let mut read = BytesMut::new();
-    while let Some(chunk) = answer.body.next().await {
-        let broken = match chunk {
-            Ok(chunk) => {
-                read.extend_from_slice(&chunk);
-                None
-            }
-            Err(error) => Some(Err(error)),
-        };
-        if broken.is_some() || read.len() > JUDGED {
-            let first = [Some(Ok(read.freeze())), broken].into_iter().flatten();
-            answer.body = stream::iter(first).chain(answer.body).boxed();
-            return (Verdict::Fine, answer);
-        }
-    }
-    let whole = read.freeze();
-    let verdict = verdict(&whole);
-    answer.body = stream::iter([Ok(whole)]).boxed();
-    (verdict, answer)
+    let Answer { status, headers, body } = Answer::of(response);
+    let (verdict, body) = match gather(body, JUDGED).await {
+        Gathered::Whole(whole) => (verdict(&whole), stream::iter([Ok(whole)]).boxed()),
+        Gathered::Stream(body) => (Verdict::Fine, body),
+    };
+    (verdict, Answer { status, headers, body })
 }
 
 fn verdict(body: &Bytes) -> Verdict {

@@ -1,12 +1,12 @@
 //! The body of a call: streamed, and kept beside that while it is small, so that the call can be made
 //! once more.
 
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
-use futures::stream::{self, BoxStream};
+use bytes::Bytes;
+use futures::stream::BoxStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Chunk;
+use super::gather::{Gathered, gather};
 
 /// A larger body is not kept.
 const KEPT: usize = 1024 * 1024;
@@ -41,30 +41,17 @@ impl CallBody {
 
     /// Reads the body to its end when it is small; otherwise it goes on as a stream.
     pub(super) async fn keep(&mut self) {
-        let Content::Stream(chunks) = &mut self.content else { return };
-        let Ok(place) = PLACES.try_acquire() else { return };
-        let mut read = BytesMut::new();
-        loop {
-            match chunks.next().await {
-                Some(Ok(chunk)) => read.extend_from_slice(&chunk),
-                None => {
-                    self.content = Content::Whole(read.freeze());
-                    self._place = Some(place);
-                    return;
-                }
-                // Told to whoever reads on.
-                Some(Err(error)) => return self.put_back(read.freeze(), Some(Err(error))),
-            }
-            if read.len() > KEPT {
-                return self.put_back(read.freeze(), None);
-            }
+        if !matches!(self.content, Content::Stream(_)) {
+            return;
         }
-    }
-
-    fn put_back(&mut self, read: Bytes, then: Option<Chunk>) {
-        if let Content::Stream(rest) = std::mem::replace(&mut self.content, Content::Sent) {
-            let first = stream::iter([Some(Ok(read)), then].into_iter().flatten());
-            self.content = Content::Stream(first.chain(rest).boxed());
+        let Ok(place) = PLACES.try_acquire() else { return };
+        let Content::Stream(chunks) = std::mem::replace(&mut self.content, Content::Sent) else { return };
+        match gather(chunks, KEPT).await {
+            Gathered::Whole(whole) => {
+                self.content = Content::Whole(whole);
+                self._place = Some(place);
+            }
+            Gathered::Stream(chunks) => self.content = Content::Stream(chunks),
         }
     }
 
@@ -100,6 +87,9 @@ impl std::fmt::Debug for CallBody {
 
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt as _;
+    use futures::stream;
+
     use super::*;
 
     fn chunks(sizes: &[usize]) -> CallBody {

@@ -7,6 +7,7 @@
 
 mod answer;
 mod body;
+mod gather;
 mod headers;
 mod path;
 mod query;
@@ -23,6 +24,7 @@ use url::Url;
 
 use crate::access_token::{AccessTokens, TokenError, TokenState};
 use crate::domain::{App, Secret};
+use crate::wecom;
 use answer::Verdict;
 use query::{Bearer, Query};
 
@@ -50,7 +52,7 @@ pub enum ProxyError {
     Token(#[from] TokenError),
     /// WeCom did not answer. The text names no URL: its query holds the token.
     #[error("WeCom cannot be reached: {0}")]
-    Unreachable(String),
+    Unreachable(&'static str),
 }
 
 /// Passes calls on to WeCom.
@@ -140,18 +142,10 @@ impl ApiProxy {
             };
             match request.send().await {
                 Err(error) if error.is_connect() && again => again = false,
-                outcome => return outcome.map_err(|error| ProxyError::Unreachable(reason(&error))),
+                outcome => return outcome.map_err(|error| ProxyError::Unreachable(wecom::fault_of(&error))),
             }
         }
     }
-}
-
-fn reason(error: &reqwest::Error) -> String {
-    let mut reason: &dyn std::error::Error = error;
-    while let Some(source) = reason.source() {
-        reason = source;
-    }
-    if error.is_timeout() { "it did not answer in time".to_owned() } else { reason.to_string() }
 }
 
 /// Nothing may come from WeCom for so long in the middle of an answer.

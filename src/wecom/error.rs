@@ -72,7 +72,7 @@ fn spellings(secret: &str) -> [String; 4] {
 }
 
 /// Names the fault of a call; reqwest's own text holds the URL, and with it the secret.
-pub(super) fn reason(error: &reqwest::Error) -> &'static str {
+pub fn fault_of(error: &reqwest::Error) -> &'static str {
     if error.is_timeout() {
         return "timed out";
     }

@@ -11,7 +11,7 @@ pub(crate) mod fake;
 
 pub use accounts::AccountAccess;
 pub use errcode::{Api, Class, Errcode};
-pub use error::{Refusal, WecomError};
+pub use error::{Refusal, WecomError, fault_of};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -153,7 +153,7 @@ struct Call {
 
 impl Call {
     fn unreachable(&self, error: &reqwest::Error) -> WecomError {
-        WecomError::Unreachable { host: self.host.clone(), reason: error::reason(error) }
+        WecomError::Unreachable { host: self.host.clone(), reason: fault_of(error) }
     }
 
     fn bad_answer(&self, reason: impl Into<String>) -> WecomError {
