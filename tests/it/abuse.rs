@@ -13,7 +13,7 @@ use wxkf_gateway::simulator::bot::Bot;
 use wxkf_gateway::simulator::wecom::Api;
 
 use crate::delivery::{Event, World, now, sealed};
-use crate::harness::{AES_KEY, CORP, Gateway, TOKEN, bot_options, gateway_and_wecom};
+use crate::harness::{AES_KEY, CORP, Gateway, TOKEN, bot_options, by_hand, gateway_and_wecom};
 
 /// How long each flood lasts.
 const LASTS: Duration = Duration::from_secs(5);
@@ -21,9 +21,7 @@ const LASTS: Duration = Duration::from_secs(5);
 const CALLERS: usize = 64;
 
 fn crowd() -> usize {
-    #[expect(clippy::disallowed_methods, reason = "for larger crowds by hand")]
-    let wanted = std::env::var("ABUSE");
-    wanted.ok().and_then(|text| text.parse().ok()).unwrap_or(300)
+    by_hand("ABUSE", 300)
 }
 
 /// Resident memory in MiB.

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use wxkf_gateway::lifecycle::Tasks;
 
 use crate::delivery::{Event, Manner, World, eventually, now, sealed};
-use crate::harness::{CORP, TOKEN};
+use crate::harness::{CORP, TOKEN, by_hand};
 
 /// In a round.
 const ACCOUNTS: usize = 200;
@@ -91,9 +91,7 @@ async fn register_some(world: &World, elsewhere: &str, round: usize) {
 }
 
 fn rounds() -> usize {
-    #[expect(clippy::disallowed_methods, reason = "for a longer proof by hand")]
-    let wanted = std::env::var("CRASH_ROUNDS");
-    wanted.ok().and_then(|text| text.parse().ok()).unwrap_or(6)
+    by_hand("CRASH_ROUNDS", 6)
 }
 
 /// An address where nobody listens.

@@ -21,6 +21,13 @@ pub(crate) const ACCOUNT: &str = "wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw";
 /// Longer than anything the tests wait for.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
+/// A number that a longer run by hand gives as a variable.
+pub(crate) fn by_hand(variable: &str, otherwise: usize) -> usize {
+    #[expect(clippy::disallowed_methods, reason = "for a longer proof by hand")]
+    let wanted = std::env::var(variable);
+    wanted.ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
 pub(crate) fn credential() -> Credential {
     Credential::new(CORP, TOKEN, AES_KEY).unwrap()
 }

@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 
 use super::Services;
 use crate::harness::servers::MongoKind;
-use crate::harness::{Gateway, SOON};
+use crate::harness::{Gateway, SOON, by_hand};
 
 const REPLICAS: usize = 3;
 /// A fault lasts so long, and so long all is well after it.
@@ -39,14 +39,8 @@ const FAULTS: [Fault; 7] = [
     Fault::Everything,
 ];
 
-fn setting(name: &str, default: usize) -> usize {
-    #[expect(clippy::disallowed_methods, reason = "for a longer proof by hand")]
-    let wanted = std::env::var(name);
-    wanted.ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 fn rounds() -> usize {
-    setting("FAULT_ROUNDS", 6)
+    by_hand("FAULT_ROUNDS", 6)
 }
 
 struct Ring {
@@ -110,7 +104,7 @@ fn generator(replicas: &[Gateway], duration: Duration) -> Child {
     let urls: Vec<&str> = replicas.iter().map(Gateway::url).collect();
     let mut command = Command::new(env!("CARGO_BIN_EXE_wxkf-gateway"));
     command.env_clear().args(["simulate", "load", "--json", "--gateway", &urls.join(",")]);
-    let rate = setting("FAULT_RATE", 60);
+    let rate = by_hand("FAULT_RATE", 60);
     command.args(["--accounts", "200", "--rate", &rate.to_string()]);
     command.args(["--duration", &format!("{}s", duration.as_secs())]);
     command.args(["--bots", "up=60,slow=10,refusing=10,absent=10,restarting=10", "--settle", "120s"]);
