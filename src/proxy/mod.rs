@@ -124,8 +124,9 @@ impl ApiProxy {
         let app = filled.app.as_ref()?;
         info!(corp.id = %app.corp_id, "WeCom rejected an access token of ours; it is renewed");
         let renewed = self.tokens.renew(app, &filled.token).await;
-        let lease =
-            renewed.inspect_err(|error| warn!(corp.id = %app.corp_id, %error, "a call cannot be healed")).ok()?;
+        let lease = renewed
+            .inspect_err(|error| warn!(corp.id = %app.corp_id, error = error.explained(), "a call cannot be healed"))
+            .ok()?;
         (lease.access_token != filled.token).then_some(lease.access_token)
     }
 
