@@ -192,7 +192,7 @@ impl App {
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
         let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());
-        let callbacks = Callbacks::new(directory.clone(), dispatcher.clone(), clock.clone());
+        let callbacks = Callbacks::new(directory.clone(), dispatcher.clone(), clock.clone(), tasks.clone());
         let starting = Starting {
             store: store.clone(),
             tokens: tokens.clone(),

@@ -27,9 +27,9 @@
 //! | [`router`] | every route on one page, by audience | the `routes.rs` of each room, app |
 //! | [`openapi`] | the document's head, tags and doors | |
 //! | [`app`] | the only place that wires | all services |
-//! | [`admin`] | the operators' API | tokens, dispatcher, store, http |
+//! | [`admin`] | the operators' API | tokens, callback, dispatcher, store, http |
 //! | [`manager`] | the registry of bots, and the proof behind it | tokens, dispatcher, store, wecom |
-//! | [`callback`] | verify, open, hand on | dispatcher, store |
+//! | [`callback`] | verify, open, hand on; explain what fails | dispatcher, store |
 //! | [`proxy`] | WeCom's API through the gateway, with tokens filled in and healed | tokens, http |
 //! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
 //! | [`access_token`] | one upstream call per token life | store, wecom |

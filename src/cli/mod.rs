@@ -3,6 +3,7 @@
 mod admin_token;
 mod copy;
 mod demo;
+mod explain;
 mod healthcheck;
 mod openapi;
 pub mod report;
@@ -54,6 +55,8 @@ enum Command {
     /// Prints the admin token that the gateway generated, and the link of the console
     #[command(mut_args = only(&["DATA_DIR", "PORT", "OPS_PORT"]))]
     AdminToken(SettingFlags),
+    /// Tells, offline, why a callback fails verification: which one input is wrong, and what to do
+    Explain(explain::Args),
     /// Copies everything to another store: to many replicas, back, or to a backup; also while it is in use
     Copy(copy::Args),
     /// A part of the outside world, to work without a company, a public address or a trusted IP
@@ -69,6 +72,8 @@ enum Exit {
     Success,
     /// Something did not work; the user may not be to blame.
     Failure,
+    /// A mistake on the command line that clap cannot see.
+    Usage,
     /// The settings are wrong (`EX_CONFIG` of sysexits.h).
     Settings,
 }
@@ -78,6 +83,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Success => Self::SUCCESS,
             Exit::Failure => Self::FAILURE,
+            Exit::Usage => Self::from(2),
             Exit::Settings => Self::from(78),
         }
     }
@@ -98,6 +104,7 @@ impl Command {
             Self::Openapi => openapi::run(),
             Self::Healthcheck(settings) => healthcheck::run(&settings),
             Self::AdminToken(settings) => admin_token::run(&settings),
+            Self::Explain(args) => explain::run(&args),
             Self::Copy(args) => copy::run(&args),
             Self::Simulate(args) => simulate::run(*args),
             Self::Demo(args) => demo::run(args),

@@ -5,6 +5,7 @@
 //! again after [`SHARED_FRESHNESS`]. While the store is away, hangs, or holds a value that cannot be
 //! opened, what was last read serves on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -264,6 +265,31 @@ impl Directory {
             Ok(Some(CorpKeys { credentials: credentials.collect() }))
         };
         self.keys.get(corp, &self.source, read).await
+    }
+
+    /// The credentials of all corps, so many at most, as the store has them now: not for the hot path.
+    pub async fn all_credentials(&self, limit: usize) -> Result<BTreeMap<CorpId, Vec<CallbackCredential>>> {
+        const PAGE: usize = 1000;
+        let declared = self.corps.corps().await?.into_iter().filter(|corp| !corp.credentials.is_empty());
+        let mut all: BTreeMap<_, _> = declared.take(limit).map(|corp| (corp.id, corp.credentials)).collect();
+        let is_declared: BTreeSet<CorpId> = all.keys().cloned().collect();
+        let mut after = None;
+        while all.len() < limit {
+            let page = self.store.puppets(after.as_ref(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|puppet| puppet.kf_id.clone());
+            for puppet in page.into_iter().filter(|puppet| !is_declared.contains(&puppet.corp_id)) {
+                let credential = CallbackCredential::new(puppet.token, puppet.aes_key);
+                let known: &mut Vec<_> = all.entry(puppet.corp_id).or_default();
+                if !known.contains(&credential) {
+                    known.push(credential);
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     /// The registration of the account's kf id, online or not, under whatever corp.

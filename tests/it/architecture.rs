@@ -5,7 +5,22 @@ use std::path::{Path, PathBuf};
 
 /// Each module with those it may use. Arrows point down: a module stands below all that use it.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("cli", &["app", "config", "domain", "egress", "lifecycle", "router", "server", "simulator", "store", "telemetry"]),
+    (
+        "cli",
+        &[
+            "app",
+            "callback",
+            "config",
+            "domain",
+            "egress",
+            "lifecycle",
+            "router",
+            "server",
+            "simulator",
+            "store",
+            "telemetry",
+        ],
+    ),
     ("simulator", &["callback", "domain", "egress", "lifecycle"]),
     ("server", &["lifecycle"]),
     ("router", &["access_token", "admin", "app", "callback", "http", "manager", "openapi", "proxy"]),
@@ -29,10 +44,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "wecom",
         ],
     ),
-    ("admin", &["access_token", "dispatcher", "domain", "http", "store"]),
+    ("admin", &["access_token", "callback", "dispatcher", "domain", "http", "store"]),
     ("manager", &["access_token", "dispatcher", "domain", "egress", "http", "store", "wecom"]),
     ("proxy", &["access_token", "domain", "http", "wecom"]),
-    ("callback", &["dispatcher", "domain", "http", "store"]),
+    ("callback", &["dispatcher", "domain", "http", "lifecycle", "store"]),
     ("dispatcher", &["domain", "egress", "lifecycle", "store"]),
     ("access_token", &["domain", "lifecycle", "store", "wecom"]),
     ("http", &["domain", "lifecycle", "store", "telemetry"]),
