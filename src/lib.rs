@@ -60,6 +60,9 @@
 //!    inserted, durable, and everybody is answered. `worker.rs` claims what is due later; `presence.rs`
 //!    probes bots that are away.
 //!
+//! What is refused is answered by its class at once. Why, in the administrator's words, is found later and
+//! off the way, a few times a second ([`callback::explain`]): the log and the admin API have it.
+//!
 //! ## A token's way
 //!
 //! 1. [`access_token::AccessTokens::lease`]: the near entry of the token cache; most reads end here.

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::explain::{BodyFault, Case, Cause, Neighbour, Typed, explain};
+use super::explain::{BodyFault, Case, Cause, Effort, Neighbour, Typed, explain};
 use super::{Kind, Refusal};
 use crate::domain::{Clock, CorpId};
 use crate::lifecycle::Tasks;
@@ -26,6 +26,8 @@ use crate::store::{CorpKeys, Directory};
 const A_SECOND: (u32, u32) = (2, 5);
 /// Corps whose last failure is kept, of some 200 bytes each.
 const KEPT: u64 = 10_000;
+/// Credentials of the corp that are tried.
+const CREDENTIALS: usize = 50;
 /// Other corps whose credentials are tried.
 const NEIGHBOURS: usize = 1_000;
 /// For how long what was read of them serves.
@@ -140,9 +142,10 @@ impl Failed {
     /// `None`: what was wrong has been mended meanwhile.
     fn cause(&self, corp: &CorpId, keys: Option<&CorpKeys>, neighbours: &[Neighbour]) -> Option<Cause> {
         let credentials = keys.map(|keys| &keys.credentials[..]).unwrap_or_default();
-        let credentials: Vec<Typed<'_>> = credentials.iter().map(Typed::from).collect();
+        let credentials: Vec<Typed<'_>> = credentials.iter().take(CREDENTIALS).map(Typed::from).collect();
         let body = self.body.as_deref();
-        let explained = || explain(&Case { corp, url: &self.query, body, credentials: &credentials, neighbours }).err();
+        let (url, effort) = (&*self.query, Effort::Small);
+        let explained = || explain(&Case { corp, url, body, credentials: &credentials, neighbours, effort }).err();
         match self.refusal {
             Refusal::TooLarge => Some(Cause::Body(BodyFault::TooLarge)),
             Refusal::BrokeOff => Some(Cause::Body(BodyFault::BrokeOff)),

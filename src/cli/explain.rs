@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use clap::Args as ClapArgs;
 
-use crate::callback::explain::{Case, Cause, Typed, explain};
+use crate::callback::explain::{Case, Cause, Effort, Typed, explain};
 use crate::config::Source;
 use crate::domain::CorpId;
 
@@ -22,7 +22,7 @@ A message, with the body that was posted:
   wxkf-gateway explain --corp-id ww1234567890abcdef --url '…' --body callback.xml
 
 Token and EncodingAESKey are read from CALLBACK_TOKEN and CALLBACK_AES_KEY, or asked for on the terminal.
-The last line is `ok`, or one of `wrong: token`, `aes-key`, `corp-id`, `url` and `body`.
+The last line is `ok`, or `wrong: ` with one of `token`, `aes-key`, `corp-id`, `url` and `body`.
 Exit codes: 0 ok, 1 wrong, 2 wrong command line.";
 
 /// More is no callback: the gateway takes 1 MiB.
@@ -51,7 +51,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     let typed = [Typed { token: &token, aes_key: &aes_key, receive_ids: &[] }];
     let body = body.as_deref();
-    let case = Case { corp: &args.corp_id, url: &args.url, body, credentials: &typed, neighbours: &[] };
+    let (corp, url, effort) = (&args.corp_id, &*args.url, Effort::Thorough);
+    let case = Case { corp, url, body, credentials: &typed, neighbours: &[], effort };
     match explain(&case) {
         Ok(()) => {
             report::data(wrapped("fine", "signature, AES key and corp id fit: WeCom's callback is genuine"));

@@ -143,8 +143,9 @@ pub(super) fn malformed(reading: &Reading<'_>) -> Option<Cause> {
     if reading.signature.len() != 40 || !reading.signature.bytes().all(is_hex) {
         return Some(Cause::Parameter("msg_signature", ParameterFault::Malformed));
     }
-    let is_number = !reading.timestamp.is_empty() && reading.timestamp.bytes().all(|byte| byte.is_ascii_digit());
-    (!is_number).then_some(Cause::Parameter("timestamp", ParameterFault::Malformed))
+    // From 2001 to 2286.
+    let is_time = reading.timestamp.len() == 10 && reading.timestamp.bytes().all(|byte| byte.is_ascii_digit());
+    (!is_time).then_some(Cause::Parameter("timestamp", ParameterFault::Malformed))
 }
 
 fn decoded<'a>(text: &str) -> Cow<'a, str> {

@@ -30,7 +30,9 @@ use text::Opening;
 
 /// Beyond this, only the plain reading of a text is looked at: WeCom's have a few hundred bytes, and
 /// whoever sends more shall not make the gateway work more.
-const TEXT_LIMIT: usize = 4 * 1024;
+const UNDONE: usize = 64 * 1024;
+/// The same for what hashes a text a thousand times.
+const SEARCHED: usize = 4 * 1024;
 
 /// What arrived, and what it is checked with.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +46,16 @@ pub struct Case<'a> {
     pub credentials: &'a [Typed<'a>],
     /// Whoever else is known: a callback of theirs may have come to the wrong URL.
     pub neighbours: &'a [Neighbour],
+    pub effort: Effort,
+}
+
+/// How far a changed timestamp is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Ten minutes to either side: some milliseconds of work, for a gateway that others keep busy.
+    Small,
+    /// A day to either side: for a person who waits a moment.
+    Thorough,
 }
 
 /// A token and an AES key as somebody typed them in, right or wrong.
@@ -182,7 +194,7 @@ impl Inquiry<'_, '_> {
                 return Some(Cause::UrlOfAVerification);
             }
         }
-        if reading.encrypted.len() > TEXT_LIMIT {
+        if reading.encrypted.len() > UNDONE {
             return None;
         }
         let undone = change::undone(reading, self.arrived.place);
@@ -194,7 +206,7 @@ impl Inquiry<'_, '_> {
     /// Another corp's credential signs it.
     fn a_neighbours(&self) -> Option<Cause> {
         let reading = &self.arrived.reading;
-        if reading.encrypted.len() > TEXT_LIMIT {
+        if reading.encrypted.len() > SEARCHED {
             return None;
         }
         let signs = |one: &&CallbackCredential| reading.is_signed_with(one.token.expose());
@@ -218,10 +230,10 @@ impl Inquiry<'_, '_> {
             return Some(Cause::Text(self.arrived.place, TextFault::Altered));
         }
         let malformed = change::malformed(reading);
-        if malformed.is_none() && reading.encrypted.len() <= TEXT_LIMIT {
-            if let Some(name) = search::changed_parameter(reading, look.opener.typed.token) {
-                return Some(Cause::Parameter(name, ParameterFault::Altered));
-            }
+        let is_searched = malformed.is_none() && reading.encrypted.len() <= SEARCHED;
+        let search = search::Search { reading, token: look.opener.typed.token, effort: self.case.effort };
+        if let Some(name) = is_searched.then(|| search.changed_parameter(&opened.message)).flatten() {
+            return Some(Cause::Parameter(name, ParameterFault::Altered));
         }
         let flaw = secrets::token_flaw(look.opener.typed.token).map(|(flaw, _)| Cause::TokenFlaw(flaw));
         Some(malformed.or(flaw).unwrap_or(Cause::TokenWrong))

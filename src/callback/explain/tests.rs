@@ -21,6 +21,7 @@ struct Setup {
     body: Option<Vec<u8>>,
     receive_ids: Vec<String>,
     neighbours: Vec<Neighbour>,
+    effort: Effort,
 }
 
 impl Setup {
@@ -54,6 +55,7 @@ impl Setup {
             body: body.map(Into::into),
             receive_ids: Vec::new(),
             neighbours: Vec::new(),
+            effort: Effort::Small,
         }
     }
 
@@ -68,6 +70,10 @@ impl Setup {
         let url =
             format!("msg_signature={}&timestamp=1700000000&nonce=1372623149", String::from_utf8_lossy(&signature));
         Self { url, ..Self::message() }.with_body(&format!("<xml><Encrypt><![CDATA[{encrypted}]]></Encrypt></xml>"))
+    }
+
+    fn thorough(self) -> Self {
+        Self { effort: Effort::Thorough, ..self }
     }
 
     fn with_token(self, token: &str) -> Self {
@@ -122,7 +128,7 @@ impl Setup {
         let credentials: Vec<_> = pairs.iter().map(typed).collect();
         let corp = CorpId::parse(&self.corp).unwrap();
         let (url, body, neighbours) = (&*self.url, self.body.as_deref(), &self.neighbours[..]);
-        explain(&Case { corp: &corp, url, body, credentials: &credentials, neighbours })
+        explain(&Case { corp: &corp, url, body, credentials: &credentials, neighbours, effort: self.effort })
     }
 }
 
@@ -159,6 +165,7 @@ fn wrong_urls() -> Vec<(&'static str, Setup, Cause)> {
     let get = Setup::verification;
     let echostr = |fault| Cause::Text(Place::Echostr, fault);
     let parameter = |name, fault| Cause::Parameter(name, fault);
+    let created = Setup::sealed(CORP, b"<xml><CreateTime>1699999997</CreateTime></xml>");
     vec![
         ("the query is missing", get().with_url_up_to("?"), parameter("msg_signature", Missing)),
         ("an unquoted & in the shell", get().with_url_up_to("&timestamp"), parameter("timestamp", Missing)),
@@ -200,6 +207,9 @@ fn wrong_urls() -> Vec<(&'static str, Setup, Cause)> {
         ("timestamp in milliseconds", get().url("1409659589", "1409659589000"), parameter("timestamp", Altered)),
         ("timestamp mistyped", get().url("1409659589", "1409559589"), parameter("timestamp", Altered)),
         ("timestamp as a date", get().url("1409659589", "2014-09-02"), parameter("timestamp", Malformed)),
+        ("timestamp too short", get().url("1409659589", "14096"), parameter("timestamp", Malformed)),
+        ("timestamp hours off", get().url("1409659589", "1409652389").thorough(), parameter("timestamp", Altered)),
+        ("timestamp years off the message's", created.url("1700000000", "1823456789"), parameter("timestamp", Altered)),
         ("nonce mistyped", get().url("263014780", "263014788"), parameter("nonce", Altered)),
         ("nonce encoded twice", get().url("263014780", "%2532%2536%2533014780"), parameter("nonce", EncodedTwice)),
         ("to another corp's path", get().url(CORP, "ww-other"), Cause::OtherPath(id("ww-other"))),
@@ -399,7 +409,7 @@ proptest! {
     fn survives_anything(url: String, body: Option<Vec<u8>>, token: String, key: String) {
         let corp = id("ww1");
         let credentials = [Typed { token: &token, aes_key: &key, receive_ids: &[] }, Typed { token: TOKEN, aes_key: KEY, receive_ids: &[] }];
-        let case = Case { corp: &corp, url: &url, body: body.as_deref(), credentials: &credentials, neighbours: &[] };
+        let case = Case { corp: &corp, url: &url, body: body.as_deref(), credentials: &credentials, neighbours: &[], effort: Effort::Small };
         prop_assert!(explain(&case).is_err());
         let parsed = explain(&Case { credentials: &credentials[1..], ..case });
         prop_assert!(parsed.is_err());

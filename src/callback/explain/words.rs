@@ -113,7 +113,7 @@ impl ParameterFault {
             Self::Padded => format!("`{name}` has spaces or quotes around it"),
             Self::Uppercase => format!("`{name}` is in upper case; WeCom's is in lower case, and case counts"),
             Self::Cut => format!("`{name}` is cut: some of its 40 characters are missing"),
-            Self::Malformed if name == "timestamp" => "`timestamp` is no number of seconds".into(),
+            Self::Malformed if name == "timestamp" => "`timestamp` is no time of WeCom's: those have 10 digits".into(),
             Self::Malformed => format!("`{name}` is no signature: those have 40 characters of 0-9 and a-f"),
             Self::Altered => format!("`{name}` was changed: the signature is right for one that differs a little"),
         }
