@@ -70,8 +70,8 @@ impl Cause {
             }
             Self::TokenFlaw(_) => "give the token alone, as the console shows it: letters and digits".into(),
             Self::TokenWrong => {
-                "copy Token from the console again, and press save there; if it is right, URL and body are of two \
-                 callbacks, or the URL was changed"
+                "copy Token from the console again, and press save there; if it is right, the URL was changed on its \
+                 way, or is that of another callback than the body"
                     .into()
             }
             Self::BothWrong => {
