@@ -316,7 +316,7 @@ mod foreign {
         let (gateway, wecom) = gateway_and_wecom().await;
         let mut programs = Vec::new();
         for customer in ["Ling", "Mei", "Tao"] {
-            wecom.customer_writes_silently(CORP, ACCOUNT, customer, "你好");
+            wecom.customer_writes_silently(CORP, ACCOUNT, customer, &format!("我是{customer}"));
             programs.push(wechatpy(&gateway, customer, &wecom.sync_token(CORP, ACCOUNT)));
         }
         let mut told = Vec::new();

@@ -31,8 +31,8 @@ def use(greeting):
     accounts = client.kf.get_account_list()["account_list"]
     assert [account["open_kfid"] for account in accounts] == [ACCOUNT], accounts
     page = client.kf.sync_msg(SYNC_TOKEN)
-    customer = page["msg_list"][0]["external_userid"]
-    client.kf_message.send_text(customer, ACCOUNT, greeting)
+    message = next(message for message in page["msg_list"] if message["text"]["content"] == f"我是{CUSTOMER}")
+    client.kf_message.send_text(message["external_userid"], ACCOUNT, greeting)
     picture = io.BytesIO(b"\x89PNG and what follows " + greeting.encode())
     picture.name = "picture.png"
     media = client.media.upload("image", picture)["media_id"]
