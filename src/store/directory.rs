@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::{Breaker, Corps, Result, Store, StoreError, Turn};
-use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet};
+use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet, Secret};
 
 /// How long another replica's change may go unseen.
 pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
@@ -31,11 +31,13 @@ const TOLD_FOR: Duration = Duration::from_secs(60);
 const CAPACITY: u64 = 200_000;
 const SHARDS: usize = 256;
 
-/// The credentials that may open a corp's callbacks.
+/// The credentials that may open a corp's callbacks, and what is declared beside them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CorpKeys {
     /// Tried in this order.
     pub credentials: Vec<CallbackCredential>,
+    /// The corp's own way to WeCom.
+    pub wecom_proxy: Option<Secret>,
 }
 
 /// Who else writes the store.
@@ -253,17 +255,23 @@ impl Directory {
     pub async fn keys(&self, corp: &CorpId) -> Result<Option<Arc<CorpKeys>>> {
         let read = async || {
             let declared = self.corps.corp(corp).await?;
+            let wecom_proxy = declared.as_ref().and_then(|corp| corp.wecom_proxy.clone());
             if let Some(corp) = declared.as_ref().filter(|corp| !corp.credentials.is_empty()) {
-                return Ok(Some(CorpKeys { credentials: corp.credentials.clone() }));
+                return Ok(Some(CorpKeys { credentials: corp.credentials.clone(), wecom_proxy }));
             }
             let pairs = self.store.pairs_of(corp).await?;
             if declared.is_none() && pairs.is_empty() {
                 return Ok(None);
             }
             let credentials = pairs.into_iter().map(|(token, aes_key)| CallbackCredential::new(token, aes_key));
-            Ok(Some(CorpKeys { credentials: credentials.collect() }))
+            Ok(Some(CorpKeys { credentials: credentials.collect(), wecom_proxy }))
         };
         self.keys.get(corp, &self.source, read).await
+    }
+
+    /// The proxy that the corp's calls to WeCom take, when it is declared with one.
+    pub async fn wecom_proxy(&self, corp: &CorpId) -> Result<Option<Secret>> {
+        Ok(self.keys(corp).await?.and_then(|keys| keys.wecom_proxy.clone()))
     }
 
     /// The registration of the account's kf id, online or not, under whatever corp.

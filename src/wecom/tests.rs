@@ -9,6 +9,10 @@ use crate::domain::OpenKfId;
 
 const SECRET: &str = "s3cr+t/&=值";
 
+fn corp() -> CorpId {
+    CorpId::parse("ww1").unwrap()
+}
+
 #[tokio::test]
 async fn a_secret_arrives_as_it_is_written() {
     let wecom = FakeWecom::start(|_| Reply::Json(grant("T1", 7200))).await;
@@ -90,7 +94,7 @@ async fn an_account_is_looked_for_on_all_pages() {
     for (kf, access) in
         [("wk0", AccountAccess::Managed), ("wk249", AccountAccess::Listed), ("wk250", AccountAccess::NotListed)]
     {
-        assert_eq!(client.account_access(&token, &OpenKfId::parse(kf).unwrap()).await.unwrap(), access, "{kf}");
+        assert_eq!(client.account_access(&corp(), &token, &OpenKfId::parse(kf).unwrap()).await.unwrap(), access, "{kf}");
     }
     assert_eq!(wecom.calls(), 1 + 3 + 3);
 }
@@ -99,7 +103,7 @@ async fn an_account_is_looked_for_on_all_pages() {
 async fn a_list_without_end_is_given_up() {
     let page: Vec<_> = (0..100).map(|n| json!({ "open_kfid": format!("wk{n}") })).collect();
     let wecom = FakeWecom::start(move |_| Reply::Json(json!({ "account_list": page }))).await;
-    let error = wecom.client().account_access(&Secret::new("T"), &OpenKfId::parse("other").unwrap()).await;
+    let error = wecom.client().account_access(&corp(), &Secret::new("T"), &OpenKfId::parse("other").unwrap()).await;
     assert!(matches!(error, Err(WecomError::BadAnswer { .. })));
     assert_eq!(wecom.calls(), 100);
 }
