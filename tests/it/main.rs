@@ -13,6 +13,7 @@ mod crash;
 mod delivery;
 mod demo;
 mod doors;
+mod egress;
 mod harness;
 mod journey;
 mod load;

@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 
 use super::{ForwardProxy, Refusal, count};
 use crate::access_token::AccessTokens;
+use crate::egress::DialError;
 use crate::http::auth::Caller;
 use crate::proxy::ApiProxy;
 use crate::proxy::routes::{OF_SDKS, pass};
@@ -79,7 +80,7 @@ async fn connect(forward: &ForwardProxy, authority: &Authority, request: Request
 
 fn refused(refusal: &Refusal) -> Response {
     let status = match refusal {
-        Refusal::NotAllowed(_) => StatusCode::FORBIDDEN,
+        Refusal::NotAllowed(_) | Refusal::Unreachable { source: DialError::Denied(_), .. } => StatusCode::FORBIDDEN,
         Refusal::Full => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Unreachable { .. } => StatusCode::BAD_GATEWAY,
     };
