@@ -98,7 +98,8 @@ pub(super) fn networks(text: &str) -> Result<DenyList, String> {
 }
 
 pub(super) fn hosts(text: &str) -> Result<AllowedHosts, String> {
-    AllowedHosts::parse(text).map_err(|entry| format!("`{entry}` is no host[:port]: a name or an address, without http://"))
+    AllowedHosts::parse(text)
+        .map_err(|entry| format!("`{entry}` is no host[:port]: a name or an address, without http://"))
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {

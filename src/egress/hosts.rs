@@ -26,7 +26,10 @@ impl AllowedHosts {
     /// Parses `host[:port]`, comma-separated; the error is the entry at fault.
     pub fn parse(text: &str) -> Result<Self, String> {
         let entries = text.split(',').map(str::trim);
-        entries.map(|entry| AllowedHost::parse(entry).ok_or_else(|| entry.to_owned())).collect::<Result<_, _>>().map(Self)
+        entries
+            .map(|entry| AllowedHost::parse(entry).ok_or_else(|| entry.to_owned()))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// The host of this URL alone.
@@ -127,7 +130,9 @@ mod tests {
 
     #[test]
     fn names_the_entry_at_fault() {
-        for entry in ["", "https://qyapi.weixin.qq.com", "*.qq.com", "host:0", "host:x", "host:70000", "a b", "u@host", "::1"] {
+        for entry in
+            ["", "https://qyapi.weixin.qq.com", "*.qq.com", "host:0", "host:x", "host:70000", "a b", "u@host", "::1"]
+        {
             assert_eq!(AllowedHosts::parse(&format!("good, {entry}")).unwrap_err(), entry);
         }
     }

@@ -168,7 +168,10 @@ pub async fn require_admin_token(State(door): State<Door>, mut request: Request,
         return StatusCode::NOT_FOUND.into_response();
     }
     match offered(request.headers(), &header::AUTHORIZATION) {
-        Some(_) if authorization(request.headers(), &header::AUTHORIZATION, "Bearer").is_some_and(|token| door.keys.opens(token)) => {
+        Some(_)
+            if authorization(request.headers(), &header::AUTHORIZATION, "Bearer")
+                .is_some_and(|token| door.keys.opens(token)) =>
+        {
             request.extensions_mut().insert(Actor::Admin);
             return next.run(request).await;
         }

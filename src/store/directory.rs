@@ -1,5 +1,5 @@
-//! What the hot path asks of the store, kept near: which keys open a corp's callbacks, which bot
-//! serves an account. Bounded, written through, and looked up before anything unknown is answered.
+//! What the hot path asks of the store, kept near: which keys open a corp's callbacks, which proxy its
+//! calls take, which bot serves an account. Bounded, written through, and looked up before anything unknown is answered.
 //!
 //! Entries of a store that only this process writes never grow old; those of a shared store are read
 //! again after [`SHARED_FRESHNESS`]. While the store is away, hangs, or holds a value that cannot be
@@ -31,13 +31,11 @@ const TOLD_FOR: Duration = Duration::from_secs(60);
 const CAPACITY: u64 = 200_000;
 const SHARDS: usize = 256;
 
-/// The credentials that may open a corp's callbacks, and what is declared beside them.
+/// The credentials that may open a corp's callbacks.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CorpKeys {
     /// Tried in this order.
     pub credentials: Vec<CallbackCredential>,
-    /// The corp's own way to WeCom.
-    pub wecom_proxy: Option<Secret>,
 }
 
 /// Who else writes the store.
@@ -230,6 +228,7 @@ pub struct Directory {
     store: Arc<dyn Store>,
     source: Source,
     keys: NearCache<CorpId, CorpKeys>,
+    proxies: NearCache<CorpId, Option<Secret>>,
     puppets: NearCache<OpenKfId, Puppet>,
 }
 
@@ -237,7 +236,7 @@ impl Directory {
     /// `corps` are the declared ones, wherever they are declared.
     pub fn new(corps: Arc<dyn Corps>, store: Arc<dyn Store>, sharing: Sharing) -> Self {
         let source = Source { sharing, breaker: Breaker::new(ASK_AGAIN), locked: Mutex::default() };
-        Self { corps, store, source, keys: NearCache::new(), puppets: NearCache::new() }
+        Self { corps, store, source, keys: NearCache::new(), proxies: NearCache::new(), puppets: NearCache::new() }
     }
 
     pub fn sharing(&self) -> Sharing {
@@ -255,23 +254,28 @@ impl Directory {
     pub async fn keys(&self, corp: &CorpId) -> Result<Option<Arc<CorpKeys>>> {
         let read = async || {
             let declared = self.corps.corp(corp).await?;
-            let wecom_proxy = declared.as_ref().and_then(|corp| corp.wecom_proxy.clone());
             if let Some(corp) = declared.as_ref().filter(|corp| !corp.credentials.is_empty()) {
-                return Ok(Some(CorpKeys { credentials: corp.credentials.clone(), wecom_proxy }));
+                return Ok(Some(CorpKeys { credentials: corp.credentials.clone() }));
             }
             let pairs = self.store.pairs_of(corp).await?;
             if declared.is_none() && pairs.is_empty() {
                 return Ok(None);
             }
             let credentials = pairs.into_iter().map(|(token, aes_key)| CallbackCredential::new(token, aes_key));
-            Ok(Some(CorpKeys { credentials: credentials.collect(), wecom_proxy }))
+            Ok(Some(CorpKeys { credentials: credentials.collect() }))
         };
         self.keys.get(corp, &self.source, read).await
     }
 
-    /// The proxy that the corp's calls to WeCom take, when it is declared with one.
+    /// The proxy that the corp's calls to WeCom take, when it is declared with one. That there is none is
+    /// kept near as well: each call asks.
     pub async fn wecom_proxy(&self, corp: &CorpId) -> Result<Option<Secret>> {
-        Ok(self.keys(corp).await?.and_then(|keys| keys.wecom_proxy.clone()))
+        let read = async || {
+            let declared = self.corps.corp(corp).await?;
+            Ok(Some(declared.and_then(|corp| corp.wecom_proxy)))
+        };
+        let proxy = self.proxies.get(corp, &self.source, read).await?;
+        Ok(proxy.and_then(|proxy| (*proxy).clone()))
     }
 
     /// The registration of the account's kf id, online or not, under whatever corp.
@@ -343,17 +347,20 @@ impl Directory {
     pub async fn put_corp(&self, corp: &Corp) -> Result<()> {
         self.corps.put_corp(corp).await?;
         self.keys.changed(&corp.id);
+        self.proxies.changed(&corp.id);
         Ok(())
     }
 
     pub async fn delete_corp(&self, id: &CorpId) -> Result<bool> {
         let found = self.corps.delete_corp(id).await?;
         self.keys.changed(id);
+        self.proxies.changed(id);
         Ok(found)
     }
 
-    /// Declarations changed behind the store's back (`CORPS_FILE`): all keys are read again.
+    /// Declarations changed behind the store's back (`CORPS_FILE`): all are read again.
     pub fn corps_changed(&self) {
         self.keys.all_changed();
+        self.proxies.all_changed();
     }
 }

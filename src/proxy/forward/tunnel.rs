@@ -52,9 +52,7 @@ pub(super) struct Passed {
 
 impl Passed {
     pub(super) fn new(host: &AllowedHost) -> Self {
-        let bytes = |direction: &'static str| {
-            counter!("wxkf_egress_bytes_total", "host" => host.label(), "direction" => direction)
-        };
+        let bytes = |direction: &'static str| counter!("wxkf_egress_bytes_total", "host" => host.label(), "direction" => direction);
         Self { total: Arc::default(), up: bytes("up"), down: bytes("down") }
     }
 

@@ -13,8 +13,10 @@ fn rooted(path: &str) -> std::path::PathBuf {
 
 /// What the program told, and whether it ended well.
 async fn run(command: &mut Command, proxy: &str) -> (bool, String) {
-    let path = ("PATH", "/usr/local/bin:/usr/bin:/bin");
-    command.env_clear().envs([path, ("HTTPS_PROXY", proxy)]).stdin(Stdio::null());
+    for variable in ["https_proxy", "NO_PROXY", "no_proxy"] {
+        command.env_remove(variable);
+    }
+    command.env("HTTPS_PROXY", proxy).stdin(Stdio::null());
     let run = command.output().await.unwrap();
     let told = String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
     (run.status.success(), told)
@@ -25,19 +27,16 @@ async fn axios(version: &str) -> (World, String) {
     let world = World::start(&[]).await;
     let mut node = Command::new("node");
     node.arg(rooted("tests/simulator/axios_bot.cjs")).args([version, &world.url, CORP, SECRET]);
-    let modules = rooted("target/foreign/node/node_modules");
-    // env_clear comes first in `run`, so that these two are given by a wrapper.
-    let mut command = Command::new("env");
-    command.arg(format!("NODE_PATH={}", modules.display())).arg(format!("NODE_EXTRA_CA_CERTS={AUTHORITY}"));
-    command.arg("node").args(node.as_std().get_args());
-    let (ended_well, told) = run(&mut command, &world.proxy()).await;
+    node.env("NODE_PATH", rooted("target/foreign/node/node_modules")).env("NODE_EXTRA_CA_CERTS", AUTHORITY);
+    let (ended_well, told) = run(&mut node, &world.proxy()).await;
     assert!(ended_well && told.ends_with("ok\n"), "{told}");
     let metrics = world.metrics().await;
     (world, metrics)
 }
 
 fn served(world: &World, metrics: &str, form: &str) -> bool {
-    metrics.contains(&format!("wxkf_egress_requests_total{{host=\"{}\",form=\"{form}\",result=\"served\"}}", world.host()))
+    metrics
+        .contains(&format!("wxkf_egress_requests_total{{host=\"{}\",form=\"{form}\",result=\"served\"}}", world.host()))
 }
 
 #[tokio::test]

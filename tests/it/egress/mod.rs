@@ -118,7 +118,10 @@ async fn a_tunnel_leads_to_wecom_through_tls_and_nowhere_else() {
         world.gateway.url().trim_start_matches("http://"),
     ] {
         let (status, body) = told(&address, &format!("CONNECT {target}"), Some(RIGHT)).await;
-        assert!(status == 403 && body.contains(world.host()) && body.contains("EGRESS_HOSTS"), "{target}: {status} {body}");
+        assert!(
+            status == 403 && body.contains(world.host()) && body.contains("EGRESS_HOSTS"),
+            "{target}: {status} {body}"
+        );
     }
     assert_eq!(told(&address, "CONNECT localhost", Some(RIGHT)).await.0, 400);
 
@@ -238,10 +241,16 @@ async fn echo(request: Request) -> String {
 #[tokio::test]
 async fn the_password_goes_no_further_and_wecoms_authorization_does() {
     let upstream = serve(Router::new().route("/cgi-bin/{*path}", any(echo))).await;
-    let settings =
-        [("WECOM_API_BASE_URL", &*upstream), ("EGRESS_PORT", "0"), ("PUPPET_PASSWORD", PASSWORD), ("RUST_LOG", "trace")];
+    let settings = [
+        ("WECOM_API_BASE_URL", &*upstream),
+        ("EGRESS_PORT", "0"),
+        ("PUPPET_PASSWORD", PASSWORD),
+        ("RUST_LOG", "trace"),
+    ];
     let gateway = Gateway::start(&settings).await;
-    let line = format!("POST {upstream}/cgi-bin/x HTTP/1.1\r\nauthorization: Bearer wecoms-own\r\nproxy-connection: x\r\nx: y");
+    let line = format!(
+        "POST {upstream}/cgi-bin/x HTTP/1.1\r\nauthorization: Bearer wecoms-own\r\nproxy-connection: x\r\nx: y"
+    );
     let (status, _, mut stream) = ask(&egress(&gateway), &line, Some(RIGHT), "the body").await;
     assert_eq!(status, 200);
     let mut seen = vec![0; 4096];
@@ -325,14 +334,18 @@ async fn other_listeners_are_no_proxy_and_serve_beside_many_tunnels() {
     assert_eq!(gateway.get("/api/corp/accessToken").send().await.unwrap().status(), 200);
     let ops = gateway.listener("OPS_PORT").unwrap();
     let metrics = gateway.request_at(&ops, Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
-    assert!(metrics.contains(&format!("wxkf_egress_tunnels{{host=\"{}\"}} 200", server.local_addr().unwrap())), "{metrics}");
+    assert!(
+        metrics.contains(&format!("wxkf_egress_tunnels{{host=\"{}\"}} 200", server.local_addr().unwrap())),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]
 async fn a_stop_ends_idle_tunnels_and_is_a_clean_one() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut gateway = leading_to(&server, &[]).await;
-    let (_, _, mut client) = ask(&egress(&gateway), &format!("CONNECT {}", server.local_addr().unwrap()), None, "").await;
+    let (_, _, mut client) =
+        ask(&egress(&gateway), &format!("CONNECT {}", server.local_addr().unwrap()), None, "").await;
     let (_accepted, _) = server.accept().await.unwrap();
     let began = Instant::now();
     assert_eq!(gateway.terminate().await, Some(0));

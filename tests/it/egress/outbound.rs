@@ -52,7 +52,7 @@ async fn tunnel(mut stream: TcpStream, asked: Arc<Mutex<Vec<String>>>) {
     let head = String::from_utf8(head).unwrap();
     let target = head.split(' ').nth(1).unwrap().to_owned();
     let key = head.lines().find(|line| line.to_ascii_lowercase().starts_with("proxy-authorization:"));
-    asked.lock().push(format!("{target} {}", key.map_or("", |line| line.split(' ').last().unwrap())));
+    asked.lock().push(format!("{target} {}", key.map_or("", |line| line.rsplit(' ').next().unwrap())));
     let Ok(mut server) = TcpStream::connect(&target).await else { return };
     stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
     drop(copy_bidirectional(&mut stream, &mut server).await);

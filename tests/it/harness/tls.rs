@@ -1,4 +1,5 @@
-//! A server behind TLS, with a certificate that only those trust who are told to.
+//! A server behind TLS, with a certificate that only those trust who are told to. Its authority's key was
+//! thrown away: nothing else can be signed with it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
