@@ -6,9 +6,11 @@
 
 mod dial;
 mod hosts;
+mod mark;
 
 pub use dial::{DialError, Dialer};
 pub use hosts::{AllowedHost, AllowedHosts};
+pub use mark::{PROXY_MARK, ProxyMark};
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Once, OnceLock};
@@ -170,7 +172,8 @@ pub fn wecom_client(proxy: Option<&Url>, no_proxy: Option<&str>, silence: Durati
         .pool_idle_timeout(Duration::from_secs(15));
     if let Some(proxy) = proxy {
         let exceptions = no_proxy.and_then(NoProxy::from_string);
-        builder = builder.proxy(Proxy::all(proxy.clone())?.no_proxy(exceptions));
+        let marked = Proxy::all(proxy.clone())?.headers(ProxyMark::of(proxy).into());
+        builder = builder.proxy(marked.no_proxy(exceptions));
     }
     builder.build()
 }

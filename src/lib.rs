@@ -38,7 +38,7 @@
 //! | [`config`] | every setting, once | egress |
 //! | [`wecom`] | the only code that talks to WeCom, and each corp's way there | store, egress |
 //! | [`store`] | traits, near caches, SQLite, MongoDB, secrets at rest, `CORPS_FILE`, copies | lifecycle |
-//! | [`egress`] | which addresses and hosts may be called; the one HTTP client builder; plain connections | |
+//! | [`egress`] | which addresses and hosts may be called; the one HTTP client builder; plain connections | domain |
 //! | [`lifecycle`] | stop, drain, abort; the tracker of every task | |
 //! | [`domain`] | values of the problem, no I/O | |
 //!

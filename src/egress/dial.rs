@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::Uri;
+use http::{HeaderMap, Uri};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tower::{ServiceExt as _, service_fn};
 use url::Url;
 
-use super::{AllowedHost, Denied, DenyList};
+use super::{AllowedHost, Denied, DenyList, ProxyMark};
 
 /// For the connection as a whole, its name's resolution included.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -40,20 +40,29 @@ pub enum DialError {
 #[derive(Debug)]
 pub struct Dialer {
     denied: DenyList,
-    proxy: Option<Matcher>,
+    proxy: Option<OutboundProxy>,
+}
+
+#[derive(Debug)]
+struct OutboundProxy {
+    matcher: Matcher,
+    mark: ProxyMark,
 }
 
 impl Dialer {
     /// The proxy's own address must be an `http://` one.
     pub fn new(denied: DenyList, proxy: Option<&Url>, no_proxy: Option<&str>) -> Self {
-        let matcher = |proxy: &Url| Matcher::builder().all(proxy.as_str()).no(no_proxy.unwrap_or_default()).build();
-        Self { denied, proxy: proxy.map(matcher) }
+        let proxy = proxy.map(|proxy| OutboundProxy {
+            matcher: Matcher::builder().all(proxy.as_str()).no(no_proxy.unwrap_or_default()).build(),
+            mark: ProxyMark::of(proxy),
+        });
+        Self { denied, proxy }
     }
 
     pub async fn dial(&self, to: &AllowedHost) -> Result<TcpStream, DialError> {
         let dialing = async {
             match self.proxy_to(to) {
-                Some(proxy) => through(proxy, to).await,
+                Some((proxy, mark)) => through(proxy, mark.clone().into(), to).await,
                 None => self.straight(to).await,
             }
         };
@@ -63,8 +72,15 @@ impl Dialer {
         Ok(stream)
     }
 
-    fn proxy_to(&self, to: &AllowedHost) -> Option<Intercept> {
-        self.proxy.as_ref()?.intercept(&format!("https://{}", to.label()).parse().ok()?)
+    /// Whether a request comes through the outbound proxy, which then is this gateway.
+    pub fn leads_back(&self, headers: &HeaderMap) -> bool {
+        self.proxy.as_ref().is_some_and(|proxy| proxy.mark.is_on(headers))
+    }
+
+    fn proxy_to(&self, to: &AllowedHost) -> Option<(Intercept, &ProxyMark)> {
+        let proxy = self.proxy.as_ref()?;
+        let found = proxy.matcher.intercept(&format!("https://{}", to.label()).parse().ok()?)?;
+        Some((found, &proxy.mark))
     }
 
     async fn straight(&self, to: &AllowedHost) -> Result<TcpStream, DialError> {
@@ -97,13 +113,13 @@ async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
 
 /// A tunnel within a tunnel. The proxy resolves the name, so that no address can be checked here; that
 /// the host is an allowed one was checked before.
-async fn through(proxy: Intercept, to: &AllowedHost) -> Result<TcpStream, DialError> {
+async fn through(proxy: Intercept, mark: HeaderMap, to: &AllowedHost) -> Result<TcpStream, DialError> {
     let connecting = service_fn(|proxy: Uri| async move {
         let host = proxy.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let found = resolve(&host, proxy.port_u16().unwrap_or(80)).await?;
         Ok::<_, DialError>(TokioIo::new(connect(&found).await?))
     });
-    let mut tunnel = Tunnel::new(proxy.uri().clone(), connecting);
+    let mut tunnel = Tunnel::new(proxy.uri().clone(), connecting).with_headers(mark);
     if let Some(authorization) = proxy.basic_auth() {
         tunnel = tunnel.with_auth(authorization.clone());
     }

@@ -93,7 +93,7 @@ async fn a_proxy_that_refuses_is_told_from_a_wecom_that_does() {
         let client = WecomClient::new(WecomSettings::new(Url::parse("https://wecom.invalid").unwrap(), None), http);
         let refusing = async {
             let (mut stream, _) = proxy.accept().await.unwrap();
-            stream.read(&mut [0; 4096]).await.unwrap();
+            assert_ne!(stream.read(&mut [0; 4096]).await.unwrap(), 0);
             stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await.unwrap();
         };
         let app = app("ww1", SECRET);

@@ -40,7 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["domain", "egress"]),
     ("wecom", &["domain", "egress", "store"]),
     ("store", &["domain", "lifecycle"]),
-    ("egress", &[]),
+    ("egress", &["domain"]),
     ("lifecycle", &[]),
     ("domain", &[]),
 ];

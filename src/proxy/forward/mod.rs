@@ -12,6 +12,7 @@ mod tunnel;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use metrics::{Unit, counter, describe_counter, describe_gauge};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -36,7 +37,6 @@ struct Limits {
 }
 
 const LIMITS: Limits = Limits {
-    // Each holds two file descriptors.
     tunnels: 2_000,
     // Clients keep idle connections for less.
     idle: Duration::from_secs(5 * 60),
@@ -88,6 +88,11 @@ impl ForwardProxy {
     /// The host that a call names, if it is an allowed one; no port stands for any.
     pub fn allowed(&self, host: &str, port: Option<u16>) -> Result<&AllowedHost, Refusal> {
         self.hosts.find(host, port).ok_or_else(|| Refusal::NotAllowed(self.hosts.clone()))
+    }
+
+    /// Whether the gateway itself asks, because its `HTTPS_PROXY` is this port.
+    pub fn leads_back(&self, headers: &HeaderMap) -> bool {
+        self.dialer.leads_back(headers)
     }
 
     /// Opens a tunnel.

@@ -41,6 +41,11 @@ pub async fn serve(
     let Some(authority) = request.uri().authority().cloned() else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    if forward.leads_back(request.headers()) {
+        let mend = "HTTPS_PROXY of the gateway leads to its own EGRESS_PORT: it is for bots alone";
+        warn!("{mend}");
+        return (StatusCode::LOOP_DETECTED, mend).into_response();
+    }
     if request.method() == Method::CONNECT {
         return connect(&forward, &authority, request).await;
     }

@@ -295,6 +295,18 @@ async fn either_side_may_die_and_the_other_one_learns_it() {
 }
 
 #[tokio::test]
+async fn what_is_sent_right_behind_the_request_arrives() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gateway = leading_to(&server, &[]).await;
+    let mut client = TcpStream::connect(egress(&gateway)).await.unwrap();
+    let target = server.local_addr().unwrap();
+    client.write_all(format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\nhello").as_bytes()).await.unwrap();
+    let mut hello = [0; 5];
+    server.accept().await.unwrap().0.read_exact(&mut hello).await.unwrap();
+    assert_eq!(&hello, b"hello");
+}
+
+#[tokio::test]
 async fn an_allowed_host_at_a_denied_address_is_not_reached() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = server.local_addr().unwrap().port();

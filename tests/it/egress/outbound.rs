@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use wxkf_gateway::lifecycle::Tasks;
 
 use super::*;
+use crate::harness::servers::Relay;
 use crate::harness::{SOON, bot};
 
 /// A proxy that makes tunnels and remembers who asked for which.
@@ -140,6 +141,22 @@ async fn a_corps_calls_take_its_own_proxy_and_nobody_elses() {
     assert_eq!(first.asked(), Vec::<String>::new());
 }
 
+/// As where bots and gateway share their environment.
+#[tokio::test]
+async fn a_gateway_that_is_its_own_proxy_says_so() {
+    let free = { TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap() };
+    // By another address, as behind a load balancer, so that the settings do not show it.
+    let relay = Relay::start(free).await;
+    let proxy = format!("http://bot:{PASSWORD}@{}", relay.address());
+    let world = World::start(&[("EGRESS_PORT", &free.port().to_string()), ("HTTPS_PROXY", &proxy)]).await;
+    let refused = token(&world, CORP).await;
+    assert_eq!(refused["errcode"], 504, "{refused}");
+    let (status, body) = told(&egress(&world.gateway), &format!("CONNECT {}", world.host()), Some(RIGHT)).await;
+    assert_eq!(status, 502, "{body}");
+    let log = world.gateway.log();
+    assert!(log.contains("leads to its own EGRESS_PORT") && log.lines().count() < 100, "{log}");
+}
+
 #[tokio::test]
 async fn a_registration_is_proven_through_the_corps_proxy() {
     let proxy = Proxy::start().await;
@@ -148,6 +165,17 @@ async fn a_registration_is_proven_through_the_corps_proxy() {
     let bot = bot(&world.gateway, &world.wecom).await;
     assert_eq!(proxy.asked(), [format!("{} {KEY}", world.host())]);
     bot.terminate().await;
+}
+
+#[tokio::test]
+async fn a_corp_of_the_file_has_its_own_proxy_too() {
+    let proxy = Proxy::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("corps.json");
+    std::fs::write(&file, json!({ "corps": { CORP: { "wecomProxy": proxy.url() } } }).to_string()).unwrap();
+    let world = World::start(&[("CORPS_FILE", file.to_str().unwrap())]).await;
+    assert_eq!(list(&world, CORP).await["errcode"], 0);
+    assert_eq!(proxy.asked(), [format!("{} {KEY}", world.host())]);
 }
 
 #[tokio::test]
