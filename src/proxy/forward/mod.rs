@@ -37,6 +37,7 @@ struct Limits {
 }
 
 const LIMITS: Limits = Limits {
+    // Some 20 KiB each, most of it for bytes on their way.
     tunnels: 2_000,
     // Clients keep idle connections for less.
     idle: Duration::from_secs(5 * 60),
