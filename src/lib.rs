@@ -30,15 +30,15 @@
 //! | [`admin`] | the operators' API | tokens, callback, dispatcher, store, http |
 //! | [`manager`] | the registry of bots, and the proof behind it | tokens, dispatcher, store, wecom |
 //! | [`callback`] | verify, open, hand on; explain what fails | dispatcher, store |
-//! | [`proxy`] | WeCom's API through the gateway, with tokens filled in and healed | tokens, http |
+//! | [`proxy`] | WeCom's API through the gateway, with tokens filled in and healed; the forward proxy | tokens, http, egress |
 //! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
 //! | [`access_token`] | one upstream call per token life | store, wecom |
 //! | [`http`] | what all routes share: doors, bodies, problems, health, the record of changes | store, telemetry |
 //! | [`telemetry`] | logs, metrics | config |
 //! | [`config`] | every setting, once | egress |
-//! | [`wecom`] | the only code that talks to WeCom | egress |
+//! | [`wecom`] | the only code that talks to WeCom, and each corp's way there | store, egress |
 //! | [`store`] | traits, near caches, SQLite, MongoDB, secrets at rest, `CORPS_FILE`, copies | lifecycle |
-//! | [`egress`] | which addresses may be called; the one HTTP client builder | |
+//! | [`egress`] | which addresses and hosts may be called; the one HTTP client builder; plain connections | domain |
 //! | [`lifecycle`] | stop, drain, abort; the tracker of every task | |
 //! | [`domain`] | values of the problem, no I/O | |
 //!

@@ -66,14 +66,14 @@ impl Proof {
 
     /// Asks for the account; once more with another token when WeCom says this one is dead.
     async fn access(&self, bot: &Puppet, lease: &Lease) -> Result<AccountAccess, WecomError> {
-        let first = self.wecom.account_access(&lease.access_token, &bot.kf_id).await;
+        let first = self.wecom.account_access(&bot.corp_id, &lease.access_token, &bot.kf_id).await;
         let rejected = matches!(&first, Err(WecomError::Refused(refusal)) if refusal.class() == Class::TokenRejected);
         if !rejected {
             return first;
         }
         match self.tokens.renew(&bot.app(), &lease.access_token).await {
             Ok(renewed) if renewed.access_token != lease.access_token => {
-                self.wecom.account_access(&renewed.access_token, &bot.kf_id).await
+                self.wecom.account_access(&bot.corp_id, &renewed.access_token, &bot.kf_id).await
             }
             _ => first,
         }

@@ -1,5 +1,5 @@
-//! What the hot path asks of the store, kept near: which keys open a corp's callbacks, which bot
-//! serves an account. Bounded, written through, and looked up before anything unknown is answered.
+//! What the hot path asks of the store, kept near: which keys open a corp's callbacks, which proxy its
+//! calls take, which bot serves an account. Bounded, written through, and looked up before anything unknown is answered.
 //!
 //! Entries of a store that only this process writes never grow old; those of a shared store are read
 //! again after [`SHARED_FRESHNESS`]. While the store is away, hangs, or holds a value that cannot be
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::{Breaker, Corps, Result, Store, StoreError, Turn};
-use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet};
+use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet, Secret};
 
 /// How long another replica's change may go unseen.
 pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
@@ -229,6 +229,7 @@ pub struct Directory {
     store: Arc<dyn Store>,
     source: Source,
     keys: NearCache<CorpId, CorpKeys>,
+    proxies: NearCache<CorpId, Option<Secret>>,
     puppets: NearCache<OpenKfId, Puppet>,
 }
 
@@ -236,7 +237,7 @@ impl Directory {
     /// `corps` are the declared ones, wherever they are declared.
     pub fn new(corps: Arc<dyn Corps>, store: Arc<dyn Store>, sharing: Sharing) -> Self {
         let source = Source { sharing, breaker: Breaker::new(ASK_AGAIN), locked: Mutex::default() };
-        Self { corps, store, source, keys: NearCache::new(), puppets: NearCache::new() }
+        Self { corps, store, source, keys: NearCache::new(), proxies: NearCache::new(), puppets: NearCache::new() }
     }
 
     pub fn sharing(&self) -> Sharing {
@@ -290,6 +291,17 @@ impl Directory {
             }
         }
         Ok(all)
+    }
+
+    /// The proxy that the corp's calls to WeCom take, when it is declared with one. That there is none is
+    /// kept near as well: each call asks.
+    pub async fn wecom_proxy(&self, corp: &CorpId) -> Result<Option<Secret>> {
+        let read = async || {
+            let declared = self.corps.corp(corp).await?;
+            Ok(Some(declared.and_then(|corp| corp.wecom_proxy)))
+        };
+        let proxy = self.proxies.get(corp, &self.source, read).await?;
+        Ok(proxy.and_then(|proxy| (*proxy).clone()))
     }
 
     /// The registration of the account's kf id, online or not, under whatever corp.
@@ -361,17 +373,20 @@ impl Directory {
     pub async fn put_corp(&self, corp: &Corp) -> Result<()> {
         self.corps.put_corp(corp).await?;
         self.keys.changed(&corp.id);
+        self.proxies.changed(&corp.id);
         Ok(())
     }
 
     pub async fn delete_corp(&self, id: &CorpId) -> Result<bool> {
         let found = self.corps.delete_corp(id).await?;
         self.keys.changed(id);
+        self.proxies.changed(id);
         Ok(found)
     }
 
-    /// Declarations changed behind the store's back (`CORPS_FILE`): all keys are read again.
+    /// Declarations changed behind the store's back (`CORPS_FILE`): all are read again.
     pub fn corps_changed(&self) {
         self.keys.all_changed();
+        self.proxies.all_changed();
     }
 }

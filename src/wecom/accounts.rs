@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Api, Call, WecomClient, WecomError, host};
-use crate::domain::{OpenKfId, Secret};
+use crate::domain::{CorpId, OpenKfId, Secret};
 
 /// The most that WeCom lists at once.
 const PAGE: usize = 100;
@@ -38,9 +38,14 @@ struct ListedAccount {
 }
 
 impl WecomClient {
-    /// Looks the account up in all pages of `kf/account/list`. Where the app may not list accounts,
+    /// Looks the corp's account up in all pages of `kf/account/list`. Where the app may not list accounts,
     /// the error is a refusal of [`Class::NotPermitted`](super::Class::NotPermitted).
-    pub async fn account_access(&self, access_token: &Secret, kf: &OpenKfId) -> Result<AccountAccess, WecomError> {
+    pub async fn account_access(
+        &self,
+        corp: &CorpId,
+        access_token: &Secret,
+        kf: &OpenKfId,
+    ) -> Result<AccountAccess, WecomError> {
         let mut url = self.accounts_url.clone();
         url.query_pairs_mut().append_pair("access_token", access_token.expose());
         let call = Call {
@@ -49,9 +54,10 @@ impl WecomClient {
             host: host(&self.accounts_url),
             body_limit: PAGE_LIMIT,
         };
+        let http = self.http(corp, &call).await?;
         for page in 0..PAGES {
             let wanted = json!({ "offset": page * PAGE, "limit": PAGE });
-            let request = self.http().post(url.clone()).json(&wanted);
+            let request = http.post(url.clone()).json(&wanted);
             let answer: Page = self.call(request, &call, &[access_token.expose()]).await?;
             if let Some(found) = answer.account_list.iter().find(|account| account.open_kfid == kf.as_str()) {
                 return Ok(if found.manage_privilege { AccountAccess::Managed } else { AccountAccess::Listed });

@@ -118,12 +118,24 @@ pub fn fault_of(error: &reqwest::Error) -> &'static str {
         if cause.is::<rustls::Error>() {
             return "TLS failed (is the certificate trusted?)";
         }
-        if cause.to_string().contains("dns error") {
+        let text = cause.to_string();
+        if text.contains("dns error") {
             return "its name does not resolve";
+        }
+        if let Some(named) = named_proxy_fault(&text).filter(|_| cause.source().is_none()) {
+            return named;
         }
         source = cause.source();
     }
     if error.is_connect() { "no connection" } else { "the connection broke" }
+}
+
+/// hyper-util's error of a tunnel has no public type.
+fn named_proxy_fault(text: &str) -> Option<&'static str> {
+    match text.strip_prefix("tunnel error: ")? {
+        "proxy authorization required" => Some("the outbound proxy asks for another user or password"),
+        _ => Some("the outbound proxy does not lead there"),
+    }
 }
 
 fn named_io_fault(error: &io::Error) -> Option<&'static str> {

@@ -13,6 +13,7 @@ mod crash;
 mod delivery;
 mod demo;
 mod doors;
+mod egress;
 mod explain;
 mod harness;
 mod journey;
