@@ -3,6 +3,7 @@
 mod admin_token;
 mod copy;
 mod demo;
+mod doctor;
 mod healthcheck;
 mod openapi;
 pub mod report;
@@ -56,6 +57,9 @@ enum Command {
     AdminToken(SettingFlags),
     /// Copies everything to another store: to many replicas, back, or to a backup; also while it is in use
     Copy(copy::Args),
+    /// Checks a set-up: settings, store, cache, WeCom, callbacks, secrets, bots; says what is wrong and what to do
+    #[command(mut_args = only(doctor::SETTINGS))]
+    Doctor(doctor::Args),
     /// A part of the outside world, to work without a company, a public address or a trusted IP
     #[command(subcommand)]
     Simulate(Box<simulate::Args>),
@@ -99,6 +103,7 @@ impl Command {
             Self::Healthcheck(settings) => healthcheck::run(&settings),
             Self::AdminToken(settings) => admin_token::run(&settings),
             Self::Copy(args) => copy::run(&args),
+            Self::Doctor(args) => doctor::run(&args),
             Self::Simulate(args) => simulate::run(*args),
             Self::Demo(args) => demo::run(args),
         }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::json;
+use url::Url;
 
 use super::{Api, Call, WecomClient, WecomError, host};
 use crate::domain::{OpenKfId, Secret};
@@ -30,17 +31,62 @@ struct Page {
     account_list: Vec<ListedAccount>,
 }
 
-#[derive(Deserialize)]
-struct ListedAccount {
-    open_kfid: String,
+/// An account as `kf/account/list` shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ListedAccount {
+    pub open_kfid: String,
+    /// Whether the app may manage it.
     #[serde(default)]
-    manage_privilege: bool,
+    pub manage_privilege: bool,
+}
+
+/// One walk through the pages of a list.
+struct Pages<'c> {
+    client: &'c WecomClient,
+    access_token: &'c Secret,
+    url: Url,
+    call: Call,
+    next: Option<usize>,
+}
+
+impl Pages<'_> {
+    async fn next(&mut self) -> Result<Option<Vec<ListedAccount>>, WecomError> {
+        let Some(page) = self.next else { return Ok(None) };
+        if page == PAGES {
+            return Err(self.call.bad_answer("a list of accounts that does not end"));
+        }
+        let wanted = json!({ "offset": page * PAGE, "limit": PAGE });
+        let request = self.client.http().post(self.url.clone()).json(&wanted);
+        let answer: Page = self.client.call(request, &self.call, &[self.access_token.expose()]).await?;
+        self.next = (answer.account_list.len() >= PAGE).then_some(page + 1);
+        Ok(Some(answer.account_list))
+    }
 }
 
 impl WecomClient {
     /// Looks the account up in all pages of `kf/account/list`. Where the app may not list accounts,
     /// the error is a refusal of [`Class::NotPermitted`](super::Class::NotPermitted).
     pub async fn account_access(&self, access_token: &Secret, kf: &OpenKfId) -> Result<AccountAccess, WecomError> {
+        let mut pages = self.account_pages(access_token);
+        while let Some(page) = pages.next().await? {
+            if let Some(found) = page.iter().find(|account| account.open_kfid == kf.as_str()) {
+                return Ok(if found.manage_privilege { AccountAccess::Managed } else { AccountAccess::Listed });
+            }
+        }
+        Ok(AccountAccess::NotListed)
+    }
+
+    /// All accounts that the token sees.
+    pub async fn accounts(&self, access_token: &Secret) -> Result<Vec<ListedAccount>, WecomError> {
+        let mut pages = self.account_pages(access_token);
+        let mut accounts = Vec::new();
+        while let Some(page) = pages.next().await? {
+            accounts.extend(page);
+        }
+        Ok(accounts)
+    }
+
+    fn account_pages<'c>(&'c self, access_token: &'c Secret) -> Pages<'c> {
         let mut url = self.accounts_url.clone();
         url.query_pairs_mut().append_pair("access_token", access_token.expose());
         let call = Call {
@@ -49,17 +95,6 @@ impl WecomClient {
             host: host(&self.accounts_url),
             body_limit: PAGE_LIMIT,
         };
-        for page in 0..PAGES {
-            let wanted = json!({ "offset": page * PAGE, "limit": PAGE });
-            let request = self.http().post(url.clone()).json(&wanted);
-            let answer: Page = self.call(request, &call, &[access_token.expose()]).await?;
-            if let Some(found) = answer.account_list.iter().find(|account| account.open_kfid == kf.as_str()) {
-                return Ok(if found.manage_privilege { AccountAccess::Managed } else { AccountAccess::Listed });
-            }
-            if answer.account_list.len() < PAGE {
-                return Ok(AccountAccess::NotListed);
-            }
-        }
-        Err(call.bad_answer("a list of accounts that does not end"))
+        Pages { client: self, access_token, url, call, next: Some(0) }
     }
 }

@@ -9,7 +9,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 
-pub use accounts::AccountAccess;
+pub use accounts::{AccountAccess, ListedAccount};
 pub use errcode::{Api, Class, Errcode};
 pub use error::{Refusal, WecomError, fault_of};
 

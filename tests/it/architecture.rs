@@ -5,7 +5,24 @@ use std::path::{Path, PathBuf};
 
 /// Each module with those it may use. Arrows point down: a module stands below all that use it.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("cli", &["app", "config", "domain", "egress", "lifecycle", "router", "server", "simulator", "store", "telemetry"]),
+    (
+        "cli",
+        &[
+            "access_token",
+            "app",
+            "config",
+            "dispatcher",
+            "domain",
+            "egress",
+            "lifecycle",
+            "router",
+            "server",
+            "simulator",
+            "store",
+            "telemetry",
+            "wecom",
+        ],
+    ),
     ("simulator", &["callback", "domain", "egress", "lifecycle"]),
     ("server", &["lifecycle"]),
     ("router", &["access_token", "admin", "app", "callback", "http", "manager", "openapi", "proxy"]),
