@@ -56,5 +56,5 @@ fn advice(fault: &str) -> &'static str {
     if fault.contains("OOM") || fault.contains("READONLY") || fault.contains("MISCONF") {
         return "it reads and does not write: give it memory and disk, or the address of its master";
     }
-    "see that it runs, and that REDIS_URL names it (rediss:// for TLS); until then each replica fetches tokens of its own"
+    "see that it runs, and that REDIS_URL names it (rediss:// for TLS); meanwhile replicas fetch tokens of their own"
 }

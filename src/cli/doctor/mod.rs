@@ -60,11 +60,13 @@ pub(super) const SETTINGS: &[&str] = &[
 ];
 
 const HELP: &str = "\
-Run it with the settings of the gateway, on its machine or in its container. It reads the store beside a running
-gateway, or without one, and changes nothing. With a running gateway (--gateway, or the one that listens here by
-PORT) WeCom is asked through it and its token cache; without one, once for each secret of a registered bot.
+Run it with the settings of the gateway, on its machine or in its container. It reads the store beside a running \
+gateway, or without one, and changes nothing. With a running gateway (--gateway, or the one that listens here by PORT) \
+WeCom is asked through it and its token cache; without one, once for each secret of a registered bot.
 
 Callbacks are checked as WeCom would send them: signed with each credential, through PUBLIC_URL when that is set.
+
+Secrets are read from the environment, as `serve` reads them.
 
 Exit codes: 0 all is well, warnings allowed; 1 something is wrong; 78 the settings cannot be used.";
 

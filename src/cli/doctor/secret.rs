@@ -166,8 +166,8 @@ mod tests {
 
     #[test]
     fn finds_the_address_that_wecom_saw() {
-        let errmsg = "not allow to access from your ip, hint: [1700000000123456789abcdef], from ip: 203.0.113.7, more info \
-            at https://open.work.weixin.qq.com/devtool/query?e=60020";
+        let errmsg = "not allow to access from your ip, hint: [1700000000123456789abcdef], from ip: 203.0.113.7, \
+            more info at https://open.work.weixin.qq.com/devtool/query?e=60020";
         assert_eq!(address_in(errmsg), Some("203.0.113.7"));
         assert_eq!(address_in("2001:db8::7 is no trusted address"), Some("2001:db8::7"));
         assert_eq!(address_in("not allowed: your address is no trusted one."), None);

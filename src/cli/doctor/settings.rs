@@ -19,10 +19,7 @@ pub(super) fn faults(faults: &Faults) -> Vec<Finding> {
 /// Settings that can be used.
 pub(super) fn warnings(warnings: &[Warning]) -> Vec<Finding> {
     let warned = |Warning { name, text }: &Warning| {
-        read(name).warning(
-            text.as_str(),
-            "change it, or leave it when that is meant; `wxkf-gateway serve --help` explains it",
-        )
+        read(name).warning(text.as_str(), "change it, unless it is meant so (`wxkf-gateway serve --help`)")
     };
     let all = read("").ok(format!("all {} can be used", SETTINGS.len()));
     std::iter::once(all).chain(warnings.iter().map(warned)).collect()

@@ -23,7 +23,7 @@ pub(super) fn judge(answer: &Result<Answer, String>, expected: &str) -> Result<(
         200 if body == expected => Ok(()),
         200 if body.contains(expected) => Err(Fault {
             seen: seen(),
-            advice: "something on the way adds to the answer (a rewriting proxy): WeCom compares every byte; switch it off",
+            advice: "something on the way changes the answer (a rewriting proxy): switch it off, every byte counts",
         }),
         200 => Err(Fault {
             seen: seen(),
@@ -31,7 +31,7 @@ pub(super) fn judge(answer: &Result<Answer, String>, expected: &str) -> Result<(
         }),
         300..=399 => Err(Fault {
             seen: format!("{} to {}", answer.status, answer.header("location").unwrap_or_default()),
-            advice: "WeCom follows no redirect: give PUBLIC_URL its final address (https, host, path), or serve it here",
+            advice: "WeCom follows no redirect: give PUBLIC_URL its final address (https, host, path)",
         }),
         status => Err(Fault { seen: seen(), advice: refused(status, body.trim()) }),
     }
@@ -57,7 +57,7 @@ fn unreached(fault: &str) -> &'static str {
 fn refused(status: u16, body: &str) -> &'static str {
     match (status, body) {
         (404, "unknown corp") => {
-            "the gateway that answers does not know the corp: it uses another store or CORPS_FILE than these settings name"
+            "the gateway that answers does not know the corp: it has another store or CORPS_FILE than is named here"
         }
         (404, _) => "an ingress before the gateway does not route it: send /callback/ on, with the path as it is",
         (400, body) if body.starts_with("query incomplete") => {

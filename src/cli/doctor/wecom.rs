@@ -119,9 +119,13 @@ fn unreached(config: &Config, fault: &str) -> String {
     if fault.contains("407") {
         return "put its user and password into HTTPS_PROXY: http://user:password@host:port".to_owned();
     }
+    if fault.contains("resolve") {
+        return "see what is said of its name; or set HTTPS_PROXY, if there is a proxy to use".to_owned();
+    }
     if fault.contains("TLS") {
         return format!(
-            "something breaks TLS open on the way: let it pass, or trust its certificate (SSL_CERT_FILE); look at {between}"
+            "something breaks TLS open on the way: let it pass, or trust its certificate (SSL_CERT_FILE); \
+             look at {between}"
         );
     }
     format!("see that this machine may call it: look at {between}")

@@ -146,6 +146,21 @@ async fn a_gateway_that_hangs_is_told_from_one_that_does_not_run() {
 }
 
 #[tokio::test]
+async fn a_gateway_with_a_port_for_operators_is_asked_at_both() {
+    let wecom = wecom().await;
+    let base = wecom.base_url();
+    let gateway = Gateway::start(&[("WECOM_API_BASE_URL", &base), ("OPS_PORT", "0")]).await;
+    let _bot = bot(&gateway, &wecom).await;
+    let (dir, ops) = (gateway.data_dir(), gateway.listener("OPS_PORT").unwrap());
+    let ops = ops.rsplit(':').next().unwrap();
+    let settings = [("WECOM_API_BASE_URL", &*base), ("DATA_DIR", dir.to_str().unwrap()), ("OPS_PORT", ops)];
+    let seen = doctor(&settings, &["--gateway", gateway.url()]).await;
+    assert_eq!(seen.code, 0, "{}", seen.stdout);
+    assert_eq!(seen.of("gateway", "ok").len(), 3, "{}", seen.stdout);
+    assert!(!seen.of("secret", "ok").is_empty() && !seen.of("callback", "ok").is_empty(), "{}", seen.stdout);
+}
+
+#[tokio::test]
 async fn the_generated_admin_token_is_found() {
     let wecom = wecom().await;
     let gateway = Gateway::start(&[("WECOM_API_BASE_URL", &wecom.base_url()), ("ADMIN_TOKEN", "")]).await;

@@ -38,6 +38,10 @@ async fn always(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -
     serve(Router::new().fallback(async move || answer())).await
 }
 
+async fn hanging() -> String {
+    serve(Router::new().fallback(async || std::future::pending::<Response>().await)).await
+}
+
 #[tokio::test]
 async fn what_is_wrong_between_wecom_and_the_gateway_is_named() {
     let world = World::healthy().await;
@@ -52,6 +56,7 @@ async fn what_is_wrong_between_wecom_and_the_gateway_is_named() {
         ("no route in the ingress", not_found.clone(), "404", "does not route"),
         ("the same, with what is beside it", not_found, of_gateway, "does not route"),
         ("another site", always(|| "Welcome!".into_response()).await, "Welcome!", "route /callback/"),
+        ("nothing comes back", hanging().await, "timed out", "firewall"),
         ("a redirect", always(|| Redirect::permanent("https://x.example").into_response()).await, "308", "no redirect"),
         ("a login", always(|| StatusCode::UNAUTHORIZED.into_response()).await, "401", "login"),
         ("no upstream", always(|| StatusCode::BAD_GATEWAY.into_response()).await, "502", "upstream address"),
