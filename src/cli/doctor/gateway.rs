@@ -216,3 +216,34 @@ async fn same_store(setup: &Setup, running: &Running, tried: Tried) -> Finding {
     let seen = format!("only one of gateway and store knows {}", odd.join(", "));
     tried.wrong(seen, "give doctor the DATA_DIR or MONGO_URI, and the CORPS_FILE, that the gateway has")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::finding::Verdict;
+    use super::*;
+
+    fn verdict(ready: serde_json::Value) -> (Verdict, String) {
+        let ready: Ready = serde_json::from_value(ready).unwrap();
+        let finding = judged(Tried::new(Part::Gateway, "health", "GET"), &ready);
+        (finding.verdict, finding.seen)
+    }
+
+    #[test]
+    fn only_a_ready_gateway_is_well() {
+        assert_eq!(verdict(json!({ "status": "ready" })).0, Verdict::Ok);
+        assert_eq!(verdict(json!({ "status": "draining" })).0, Verdict::Warning);
+        assert_eq!(verdict(json!({ "status": "starting" })).0, Verdict::Wrong);
+        let degraded = json!({ "status": "degraded", "degraded": [{ "part": "cache", "error": "Redis is away" }] });
+        assert_eq!(verdict(degraded), (Verdict::Wrong, "degraded: cache: Redis is away".to_owned()));
+    }
+
+    #[test]
+    fn its_address_has_neither_user_nor_path() {
+        assert!("http://gateway:7777".parse::<GatewayUrl>().is_ok());
+        for wrong in ["gateway:7777", "http://bot:password@gateway", "http://gateway/console", "http://gateway?x", ""] {
+            assert!(wrong.parse::<GatewayUrl>().is_err(), "{wrong}");
+        }
+    }
+}
