@@ -13,7 +13,7 @@ use crate::callback::Callbacks;
 use crate::config::{self, Config, DispatchFormat, Registration};
 use crate::dispatcher::{self, Dispatcher, DispatcherSettings, Format, Forwarder, RetryPolicy};
 use crate::domain::{Clock, Invalid};
-use crate::egress;
+use crate::egress::{self, Dialer};
 use crate::http::audit::Trail;
 use crate::http::auth::{Door, Keyring};
 use crate::http::health::{Checked, Health};
@@ -21,6 +21,7 @@ use crate::http::slowing::Slowing;
 use crate::lifecycle::{Readiness, Tasks};
 use crate::manager::Manager;
 use crate::manager::proof::{Listing, Policy, Proof};
+use crate::proxy::forward::ForwardProxy;
 use crate::proxy::{self, ApiProxy};
 use crate::store::corps_file::{CorpsFile, CorpsFileError, DeclaredCorps, Reload};
 use crate::store::mongodb::MongoStore;
@@ -28,7 +29,7 @@ use crate::store::sealed::MasterKeys;
 use crate::store::sqlite::{KeySource, OpenError, SqliteStore};
 use crate::store::{Corps, Directory, Sharing, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::wecom::{self, WecomClient, WecomSettings};
+use crate::wecom::{self, Outbound, WecomClient, WecomSettings};
 
 /// Until a store that is away at the start is asked again.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
@@ -65,6 +66,7 @@ state! {
     manager: Arc<Manager>,
     tokens: AccessTokens,
     proxy: Arc<ApiProxy>,
+    forward: Arc<ForwardProxy>,
     trail: Trail,
     tasks: Tasks,
     clock: Clock,
@@ -184,15 +186,18 @@ impl App {
         }
 
         let (proxy, exceptions) = (config.https_proxy.as_ref(), config.no_proxy.as_deref());
-        let to_wecom = egress::wecom_client(proxy, exceptions, proxy::SILENCE_LIMIT)?;
-        let wecom = wecom_client(config, to_wecom.clone());
+        let common = egress::wecom_client(proxy, exceptions, proxy::SILENCE_LIMIT)?;
+        let outbound = Outbound::new(common, directory.clone(), proxy::SILENCE_LIMIT);
+        let wecom = wecom_client(config, outbound.clone());
         let tokens = access_tokens(config, cache, &corps, &store, &wecom, &clock, &tasks);
         let dispatcher = dispatcher(config, &store, &directory, &clock, &tasks)?;
-        let api = ApiProxy::new(config.wecom_api_base_url.clone(), to_wecom, tokens.clone());
+        let api = ApiProxy::new(config.wecom_api_base_url.clone(), outbound, tokens.clone());
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
         let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());
-        let callbacks = Callbacks::new(directory.clone(), dispatcher.clone(), clock.clone());
+        let dialer = Dialer::new(config.dispatch_deny_networks.clone(), proxy, exceptions);
+        let forward = ForwardProxy::new(config.allowed_hosts(), dialer, tasks.clone());
+        let callbacks = Callbacks::new(directory.clone(), dispatcher.clone(), clock.clone(), tasks.clone());
         let starting = Starting {
             store: store.clone(),
             tokens: tokens.clone(),
@@ -213,6 +218,7 @@ impl App {
             dispatcher,
             tokens,
             proxy: Arc::new(api),
+            forward: Arc::new(forward),
             clock,
             health,
             metrics,
@@ -246,9 +252,9 @@ fn doors(config: &Config, trail: &Trail) -> Result<Doors, BuildError> {
     Ok(Doors { puppets: door(config.puppet_passwords.clone()), admins: door(admin_tokens) })
 }
 
-fn wecom_client(config: &Config, http: reqwest::Client) -> WecomClient {
+fn wecom_client(config: &Config, outbound: Outbound) -> WecomClient {
     let settings = WecomSettings::new(config.wecom_api_base_url.clone(), config.access_token_url.clone());
-    WecomClient::new(settings, http)
+    WecomClient::new(settings, outbound)
 }
 
 /// Where access tokens are kept.

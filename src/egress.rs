@@ -4,6 +4,14 @@
 //! which drops denied addresses before the client sees them, so a name that changes its address
 //! between check and call (DNS rebinding) gains nothing. Redirects are never followed.
 
+mod dial;
+mod hosts;
+mod mark;
+
+pub use dial::{DialError, Dialer};
+pub use hosts::{AllowedHost, AllowedHosts};
+pub use mark::{PROXY_MARK, ProxyMark};
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
@@ -44,6 +52,13 @@ impl DenyList {
             IpAddr::V4(_) => None,
         };
         self.0.iter().any(|net| net.contains(&address) || inner.is_some_and(|inner| net.contains(&inner)))
+    }
+
+    /// The addresses that are not denied; `None` when there were some, and all of them are.
+    fn retained(&self, mut found: Vec<SocketAddr>) -> Option<Vec<SocketAddr>> {
+        let nothing_found = found.is_empty();
+        found.retain(|address| !self.denies(address.ip()));
+        (nothing_found || !found.is_empty()).then_some(found)
     }
 
     /// The denied address that the URL names literally; names are checked when they are resolved.
@@ -96,10 +111,7 @@ impl Resolve for GuardedResolver {
         let denied = self.denied.clone();
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> = found.iter().copied().filter(|addr| !denied.denies(addr.ip())).collect();
-            if allowed.is_empty() && !found.is_empty() {
-                return Err(Denied(name.as_str().to_owned()).into());
-            }
+            let allowed = denied.retained(found).ok_or_else(|| Denied(name.as_str().to_owned()))?;
             let addrs: Addrs = Box::new(allowed.into_iter());
             Ok(addrs)
         })
@@ -160,7 +172,8 @@ pub fn wecom_client(proxy: Option<&Url>, no_proxy: Option<&str>, silence: Durati
         .pool_idle_timeout(Duration::from_secs(15));
     if let Some(proxy) = proxy {
         let exceptions = no_proxy.and_then(NoProxy::from_string);
-        builder = builder.proxy(Proxy::all(proxy.clone())?.no_proxy(exceptions));
+        let marked = Proxy::all(proxy.clone())?.headers(ProxyMark::of(proxy).into());
+        builder = builder.proxy(marked.no_proxy(exceptions));
     }
     builder.build()
 }

@@ -27,18 +27,18 @@
 //! | [`router`] | every route on one page, by audience | the `routes.rs` of each room, app |
 //! | [`openapi`] | the document's head, tags and doors | |
 //! | [`app`] | the only place that wires | all services |
-//! | [`admin`] | the operators' API | tokens, dispatcher, store, http |
+//! | [`admin`] | the operators' API | tokens, callback, dispatcher, store, http |
 //! | [`manager`] | the registry of bots, and the proof behind it | tokens, dispatcher, store, wecom |
-//! | [`callback`] | verify, open, hand on | dispatcher, store |
-//! | [`proxy`] | WeCom's API through the gateway, with tokens filled in and healed | tokens, http |
+//! | [`callback`] | verify, open, hand on; explain what fails | dispatcher, store |
+//! | [`proxy`] | WeCom's API through the gateway, with tokens filled in and healed; the forward proxy | tokens, http, egress |
 //! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
 //! | [`access_token`] | one upstream call per token life | store, wecom |
 //! | [`http`] | what all routes share: doors, bodies, problems, health, the record of changes | store, telemetry |
 //! | [`telemetry`] | logs, metrics | config |
 //! | [`config`] | every setting, once | egress |
-//! | [`wecom`] | the only code that talks to WeCom | egress |
+//! | [`wecom`] | the only code that talks to WeCom, and each corp's way there | store, egress |
 //! | [`store`] | traits, near caches, SQLite, MongoDB, secrets at rest, `CORPS_FILE`, copies | lifecycle |
-//! | [`egress`] | which addresses may be called; the one HTTP client builder | |
+//! | [`egress`] | which addresses and hosts may be called; the one HTTP client builder; plain connections | domain |
 //! | [`lifecycle`] | stop, drain, abort; the tracker of every task | |
 //! | [`domain`] | values of the problem, no I/O | |
 //!
@@ -59,6 +59,9 @@
 //!    row was ever written. Otherwise, after a second or when the bot is away, the newest event is
 //!    inserted, durable, and everybody is answered. `worker.rs` claims what is due later; `presence.rs`
 //!    probes bots that are away.
+//!
+//! What is refused is answered by its class at once. Why, in the administrator's words, is found later and
+//! off the way, a few times a second ([`callback::explain`]): the log and the admin API have it.
 //!
 //! ## A token's way
 //!

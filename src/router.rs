@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use crate::app::{App, AppState};
 use crate::http::{audit, auth, health, problem};
 use crate::openapi::{self, Document};
+use crate::proxy::forward;
 use crate::{access_token, admin, callback, manager, proxy};
 
 /// What WeCom calls. Its signature is the door.
@@ -118,6 +119,13 @@ pub fn router(audience: Audience, app: &App) -> Router {
     // Around the router, because a route is chosen before the router's own layers run. Endpoints
     // that end in a slash give paths that begin with two.
     Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(router))
+}
+
+/// What `EGRESS_PORT` serves. It has no routes: what is called lies elsewhere.
+pub fn forward_proxy(app: &App) -> Router {
+    let door = from_fn_with_state(app.doors.puppets.clone(), auth::require_proxy_password);
+    let guarded = Router::new().fallback(forward::routes::serve).layer(door);
+    guarded.layer(from_fn(forward::routes::refuse_own)).with_state(app.state.clone())
 }
 
 async fn only_get_and_post(request: Request, next: Next) -> Response {

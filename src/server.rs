@@ -220,7 +220,8 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, c
     let Limits { first_head: first_limit, next_head, head, stall, .. } = connections.limits;
     builder.timer(TokioTimer::new()).header_read_timeout(next_head).max_buf_size(head);
     let stream = TokioIo::new(Unstalled::new(stream, stall));
-    let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
+    // What `CONNECT` opens is no longer the connection's: it goes to the handler's own task.
+    let mut connection = std::pin::pin!(builder.serve_connection(stream, service).with_upgrades());
 
     let ended = tokio::select! {
         biased;

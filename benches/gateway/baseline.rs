@@ -2,22 +2,28 @@
 
 use anyhow::{Context as _, bail};
 use axum::Router;
-use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::body::Body;
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get, post};
 use bytes::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use wxkf_gateway::callback::crypto;
 use wxkf_gateway::callback::envelope::{Envelope, Message};
 use wxkf_gateway::callback::query::SignedQuery;
 use wxkf_gateway::domain::EncodingAesKey;
 
-use crate::events::{AES_KEY, TOKEN};
+use crate::events::{ACCESS_TOKEN, AES_KEY, TOKEN};
 
 /// Runs one of them until its standard input closes, which is when the benchmark ends.
 pub fn run(kind: &str) -> anyhow::Result<()> {
     let router = match kind {
         "bare-forwarder" => forwarder(std::env::args().nth(2).context("the bot's URL")?)?,
+        "bare-proxy" => proxy(std::env::args().nth(2).context("the upstream's URL")?),
         "bare-handler" => Router::new().route("/api/corp/accessToken", get(read)),
         other => bail!("no bare program is called {other}"),
     };
@@ -63,6 +69,32 @@ fn is_genuine(key: &EncodingAesKey, query: &str, body: &[u8]) -> bool {
             .is_ok_and(|opened| Message::parse(&opened.message).is_ok_and(|message| message.is_kf_news()))
 }
 
+#[derive(Clone)]
+struct Proxy {
+    client: Client<HttpConnector, Body>,
+    upstream: String,
+}
+
+fn proxy(upstream: String) -> Router {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let client = Client::builder(TokioExecutor::new()).build(connector);
+    Router::new().fallback(any(pass)).with_state(Proxy { client, upstream })
+}
+
+/// Streams both ways, and looks at nothing.
+async fn pass(State(proxy): State<Proxy>, mut request: Request) -> Response {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let Ok(uri) = format!("{}{path}", proxy.upstream).parse::<Uri>() else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    *request.uri_mut() = uri;
+    match proxy.client.request(request).await {
+        Ok(response) => response.map(Body::new),
+        Err(_) => StatusCode::BAD_GATEWAY.into_response(),
+    }
+}
+
 async fn read() -> axum::Json<serde_json::Value> {
-    axum::Json(serde_json::json!({"errcode": 0, "errmsg": "ok", "access_token": "a".repeat(214), "expires_in": 7200}))
+    axum::Json(serde_json::json!({"errcode": 0, "errmsg": "ok", "access_token": ACCESS_TOKEN, "expires_in": 7200}))
 }

@@ -50,6 +50,18 @@ pub async fn reads(url: &str, path: &str, callers: usize, round: Duration) -> an
     run(url, callers, round, move |host| Ok(Request::get(&*path).header("host", host).body(Full::default())?)).await
 }
 
+/// Posts a JSON body to one path.
+pub async fn calls(url: &str, path: &str, callers: usize, round: Duration) -> anyhow::Result<Measured> {
+    const BODY: &[u8] =
+        br#"{"touser":"wmBenchmark","open_kfid":"wkBenchmark","msgtype":"text","text":{"content":"hello"}}"#;
+    let path = path.to_owned();
+    run(url, callers, round, move |host| {
+        let request = Request::post(&*path).header("host", host).header("content-type", "application/json");
+        Ok(request.body(Full::from(BODY))?)
+    })
+    .await
+}
+
 async fn run<F>(url: &str, callers: usize, round: Duration, request: F) -> anyhow::Result<Measured>
 where
     F: Fn(&str) -> anyhow::Result<Request<Full<Bytes>>> + Clone + Send + 'static,

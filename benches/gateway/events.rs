@@ -9,6 +9,8 @@ use crate::ACCOUNTS;
 
 pub const CORP: &str = "wwbenchmark";
 pub const SECRET: &str = "the-secret-of-the-benchmarks-app";
+pub const ACCESS_TOKEN: &str = "the-access-token-of-the-benchmark-is-as-long-as-those-of-wecom-are-which-have-two-hundred-and-fourteen-\
+characters-0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
 pub const TOKEN: &str = "QDG6eK";
 pub const AES_KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
 

@@ -23,6 +23,8 @@ use report::Report;
 pub const ACCOUNTS: usize = 2_000;
 /// Callers at the same time.
 const CALLERS: usize = 64;
+/// Downloaders at the same time.
+const FILE_CALLERS: usize = 8;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 
@@ -49,6 +51,7 @@ async fn compare() -> anyhow::Result<()> {
     dispatch(&mut report, "callbacks with dispatch", CALLERS, &gateway, &forwarder, &bot).await?;
     dispatch(&mut report, "callbacks with dispatch, one caller", 1, &gateway, &forwarder, &bot).await?;
     token_reads(&mut report, &gateway, &handler).await?;
+    proxied(&mut report, &gateway).await?;
     report.memory("after load", gateway.resident_memory()?);
 
     let absent = Gateway::start(&[]).await?;
@@ -87,6 +90,25 @@ async fn stored(report: &mut Report, gateway: &Gateway, forwarder: &process::Bar
         ours.push(callers::callbacks(&gateway.url, CALLERS, ROUND).await?);
     }
     report.compare("stored callbacks (bots absent, full sync)", &ours, &bare, None);
+    Ok(())
+}
+
+/// Calls with the corp's own token, which the gateway looks at before and after; and a file.
+async fn proxied(report: &mut Report, gateway: &Gateway) -> anyhow::Result<()> {
+    let proxy = process::Bare::start("bare-proxy", &gateway.upstream).await?;
+    let token = events::ACCESS_TOKEN;
+    let (call, file) =
+        (format!("/cgi-bin/kf/send_msg?access_token={token}"), format!("/cgi-bin/media/get?access_token={token}"));
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    let (mut our_files, mut bare_files) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        bare.push(callers::calls(&proxy.url, &call, CALLERS, ROUND).await?);
+        ours.push(callers::calls(&gateway.url, &call, CALLERS, ROUND).await?);
+        bare_files.push(callers::reads(&proxy.url, &file, FILE_CALLERS, ROUND).await?);
+        our_files.push(callers::reads(&gateway.url, &file, FILE_CALLERS, ROUND).await?);
+    }
+    report.compare("proxied calls (JSON)", &ours, &bare, None);
+    report.compare("proxied downloads (2 MiB)", &our_files, &bare_files, None);
     Ok(())
 }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
+use bytes::Bytes;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -14,6 +15,9 @@ use tokio::process::{Child, Command};
 
 use crate::ACCOUNTS;
 use crate::events::{self, AES_KEY, CORP, SECRET, TOKEN};
+
+/// What is downloaded through the proxies.
+const FILE: usize = 2 << 20;
 
 /// A bare program; it ends when this is dropped.
 pub struct Bare {
@@ -38,6 +42,8 @@ impl Bare {
 /// The real binary on embedded defaults, all guarantees on.
 pub struct Gateway {
     pub url: String,
+    /// What stands for WeCom.
+    pub upstream: String,
     /// From the start of the process to its first `ready`.
     pub ready_after: Duration,
     admin_token: String,
@@ -52,6 +58,7 @@ impl Gateway {
         let admin_token = "benchmark-admin-token".to_owned();
         let port = free_port().await?;
         let url = format!("http://127.0.0.1:{port}");
+        let upstream = upstream().await?;
         let started = Instant::now();
         let process = Command::new(env!("CARGO_BIN_EXE_wxkf-gateway"))
             .env_clear()
@@ -62,7 +69,7 @@ impl Gateway {
             .env("REGISTRATION", "open")
             .env("REGISTRATION_GRACE", "0s")
             .env("RUST_LOG", "warn")
-            .env("WECOM_API_BASE_URL", token_source().await?)
+            .env("WECOM_API_BASE_URL", &upstream)
             .envs(extra.iter().copied())
             .kill_on_drop(true)
             .spawn()?;
@@ -73,7 +80,7 @@ impl Gateway {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let ready_after = started.elapsed();
-        Ok(Self { url, ready_after, admin_token, http, process, _data: data })
+        Ok(Self { url, upstream, ready_after, admin_token, http, process, _data: data })
     }
 
     /// A bot for each account, all at one address.
@@ -113,14 +120,19 @@ async fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port())
 }
 
-/// Grants one access token for ever.
-async fn token_source() -> anyhow::Result<String> {
+/// Grants one access token for ever, takes calls, and has a file to download.
+async fn upstream() -> anyhow::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let grant = || async {
-        axum::Json(json!({"errcode": 0, "errmsg": "ok", "access_token": "a".repeat(214), "expires_in": 7200}))
+        axum::Json(json!({"errcode": 0, "errmsg": "ok", "access_token": events::ACCESS_TOKEN, "expires_in": 7200}))
     };
-    let router = Router::new().route("/cgi-bin/gettoken", get(grant));
+    let sent = async |_body: Bytes| axum::Json(json!({"errcode": 0, "errmsg": "ok", "msgid": "a".repeat(32)}));
+    let file = Bytes::from(vec![0x5a; FILE]);
+    let router = Router::new()
+        .route("/cgi-bin/gettoken", get(grant))
+        .route("/cgi-bin/kf/send_msg", post(sent))
+        .route("/cgi-bin/media/get", get(async move || file));
     #[expect(clippy::disallowed_methods, reason = "lives as long as the benchmark")]
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(url)

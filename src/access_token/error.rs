@@ -1,5 +1,6 @@
 //! Why there is no token.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::wecom::{Class, Errcode, Refusal, WecomError};
@@ -36,6 +37,23 @@ impl TokenError {
         match self {
             Self::Refused(refusal) => refusal.errmsg.clone(),
             other => other.to_string(),
+        }
+    }
+
+    /// What to do about it, in the words of [`Errcode::advice`].
+    pub fn advice(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Refused(refusal) => refusal.advice(),
+            Self::BudgetSpent => Some(Cow::Borrowed("find who asks with wrong secrets, and mend or stop them")),
+            Self::Unavailable(_) | Self::SecretUnknown => None,
+        }
+    }
+
+    /// The error with its advice, for operators and those who register.
+    pub fn explained(&self) -> String {
+        match self.advice() {
+            Some(advice) => format!("{self} ({advice})"),
+            None => self.to_string(),
         }
     }
 

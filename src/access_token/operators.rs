@@ -85,7 +85,7 @@ impl TokenInfo {
     }
 
     fn refused(app: AppKey, error: &TokenError) -> Self {
-        let last_error = Some(error.to_string());
+        let last_error = Some(error.explained());
         Self { id: id(&app), app, fetched_at: None, expires_at: None, renewals: 0, upstream_calls: 0, last_error }
     }
 }

@@ -204,9 +204,9 @@ impl Source {
             place => self.give_back(place).await,
         }
         if let Some(record) = self.ledger.get(key) {
-            record.failed(error.to_string());
+            record.failed(error.explained());
         }
-        let advice = error.errcode().advice();
-        warn!(corp.id = %key.corp_id, app.secret = %key.secret, %error, advice, "no access token was obtained");
+        let advice = error.advice();
+        warn!(corp.id = %key.corp_id, app.secret = %key.secret, %error, advice = advice.as_deref(), "no access token was obtained");
     }
 }

@@ -13,6 +13,7 @@ use tracing::info;
 use url::Url;
 use utoipa::ToSchema;
 
+use crate::callback::{Callbacks, Failure};
 use crate::domain::{Action, Corp, CorpId, CorpSource, Fingerprint};
 use crate::http::audit::{Act, Auditor};
 use crate::http::body::Fields;
@@ -51,6 +52,40 @@ pub struct CorpView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2026-01-31T12:00:00Z")]
     updated_at: Option<String>,
+    /// Its last callback that failed verification, if this replica saw one since it started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<FailureView>,
+}
+
+/// A callback that failed verification, explained.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FailureView {
+    #[schema(example = "2026-01-31T12:00:00Z")]
+    at: String,
+    /// Whence it came: the address of the proxy, where one stands before the gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "203.0.113.7")]
+    from: Option<String>,
+    /// The one input that is wrong: `token`, `aes-key`, `corp-id`, `url` or `body`.
+    #[schema(example = "token")]
+    wrong: String,
+    #[schema(example = "the AES key opens the text, but the signature was made with another token")]
+    what: String,
+    #[serde(rename = "do")]
+    #[schema(example = "copy Token from the console again, and press save there")]
+    remedy: String,
+}
+
+impl From<Failure> for FailureView {
+    fn from(failure: Failure) -> Self {
+        Self {
+            at: failure.at.to_string(),
+            from: failure.from.map(|address| address.to_string()),
+            wrong: failure.cause.wrong().to_string(),
+            what: failure.cause.what(),
+            remedy: failure.cause.remedy(),
+        }
+    }
 }
 
 /// Who declared a corp.
@@ -158,7 +193,7 @@ async fn registered_corps(store: &dyn Store) -> Result<BTreeSet<CorpId>, Problem
 
 /// Show a corp
 ///
-/// Without its secrets: each credential by its id.
+/// Without its secrets: each credential by its id. `lastFailure` says why its last callback was refused.
 #[utoipa::path(
     get, path = "/api/admin/corps/{corpId}", operation_id = "getCorp", tag = "Admin",
     params(("corpId" = String, Path, description = "The corp id", example = "ww1234567890abcdef")),
@@ -174,17 +209,19 @@ pub async fn get(
     State(corps): State<Arc<dyn Corps>>,
     State(store): State<Arc<dyn Store>>,
     State(public_url): State<PublicUrl>,
+    State(callbacks): State<Arc<Callbacks>>,
     Path(id): Path<String>,
 ) -> Result<Json<CorpView>, Problem> {
     let id = CorpId::parse(&id).map_err(|_| unknown())?;
+    let last_failure = callbacks.last_failure(&id).map(FailureView::from);
     if let Some(corp) = corps.corp(&id).await? {
         let uncovered = uncovered_bots(store.as_ref(), &corp).await?;
-        return Ok(Json(view(&corp, &public_url, uncovered)));
+        return Ok(Json(CorpView { last_failure, ..view(&corp, &public_url, uncovered) }));
     }
     if store.pairs_of(&id).await?.is_empty() {
         return Err(unknown());
     }
-    Ok(Json(registrations_view(&id, &public_url)))
+    Ok(Json(CorpView { last_failure, ..registrations_view(&id, &public_url) }))
 }
 
 /// Declare a corp
@@ -306,6 +343,7 @@ fn view(corp: &Corp, public_url: &PublicUrl, uncovered_bots: Vec<String>) -> Cor
         has_wecom_proxy: corp.wecom_proxy.is_some(),
         uncovered_bots,
         updated_at: Some(corp.updated_at.to_string()),
+        last_failure: None,
     }
 }
 
@@ -318,5 +356,6 @@ fn registrations_view(id: &CorpId, public_url: &PublicUrl) -> CorpView {
         has_wecom_proxy: false,
         uncovered_bots: Vec::new(),
         updated_at: None,
+        last_failure: None,
     }
 }

@@ -102,8 +102,5 @@ pub async fn renew(
     let outcome = renewed.as_ref().map_or_else(ToString::to_string, |()| "renewed".to_owned());
     let detail = format!("corp {}, secret {}: {outcome}", token.app.corp_id, token.app.secret);
     auditor.record(Act::new(Action::TOKEN_RENEW, &token.id, detail)).await;
-    renewed.map(|()| StatusCode::NO_CONTENT).map_err(|error| {
-        let advice = error.errcode().advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
-        Problem::upstream(format!("{error}{advice}"))
-    })
+    renewed.map(|()| StatusCode::NO_CONTENT).map_err(|error| Problem::upstream(error.explained()))
 }

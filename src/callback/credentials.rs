@@ -37,7 +37,9 @@ pub fn open<'k>(
             continue;
         }
         match crypto::decrypt(credential.aes_key.key(), encrypted) {
-            Ok(opened) if receives(credential, corp, &opened.receive_id) => return Ok((opened, credential)),
+            Ok(opened) if receives(&credential.receive_ids, corp, &opened.receive_id) => {
+                return Ok((opened, credential));
+            }
             Ok(_) => fault = OpenFault::ReceiveId,
             Err(error) if fault != OpenFault::ReceiveId => fault = error.into(),
             Err(_) => {}
@@ -46,9 +48,10 @@ pub fn open<'k>(
     Err(fault)
 }
 
-fn receives(credential: &CallbackCredential, corp: &CorpId, receive_id: &[u8]) -> bool {
-    if credential.receive_ids.is_empty() {
+/// Whether a text for this receive id is the corp's: the corp id alone, unless receive ids are given.
+pub(super) fn receives(allowed: &[String], corp: &CorpId, receive_id: &[u8]) -> bool {
+    if allowed.is_empty() {
         return receive_id == corp.as_str().as_bytes();
     }
-    credential.receive_ids.iter().any(|allowed| allowed.as_bytes() == receive_id)
+    allowed.iter().any(|allowed| allowed.as_bytes() == receive_id)
 }

@@ -64,14 +64,7 @@ pub enum DecryptError {
 /// Opens a base64 envelope: `random(16) ‖ length(4, big-endian) ‖ message ‖ receive id ‖ padding`.
 pub fn decrypt(key: &[u8; 32], encrypted: &str) -> Result<Opened, DecryptError> {
     let mut buffer = STANDARD.decode(encrypted).map_err(|_| DecryptError::NotBase64)?;
-    if buffer.is_empty() || !buffer.len().is_multiple_of(16) {
-        return Err(DecryptError::NotBlocks);
-    }
-    let mut iv = [0; 16];
-    iv.copy_from_slice(&key[..16]);
-    cbc::Decryptor::<Aes256>::new(key.into(), &iv.into())
-        .decrypt_padded::<NoPadding>(&mut buffer)
-        .map_err(|_| DecryptError::NotBlocks)?;
+    decrypt_blocks(key, &mut buffer)?;
     let padding = usize::from(buffer.last().copied().unwrap_or_default());
     if !(1..=PADDING).contains(&padding) || padding + HEADER > buffer.len() {
         return Err(DecryptError::NotAMessage);
@@ -84,6 +77,17 @@ pub fn decrypt(key: &[u8; 32], encrypted: &str) -> Result<Opened, DecryptError> 
     };
     let plaintext = Bytes::from(buffer);
     Ok(Opened { message: plaintext.slice(HEADER..end), receive_id: plaintext.slice(end..) })
+}
+
+/// Decrypts in place, whatever comes of it.
+pub(super) fn decrypt_blocks(key: &[u8; 32], buffer: &mut [u8]) -> Result<(), DecryptError> {
+    if buffer.is_empty() || !buffer.len().is_multiple_of(16) {
+        return Err(DecryptError::NotBlocks);
+    }
+    let mut iv = [0; 16];
+    iv.copy_from_slice(&key[..16]);
+    let decryptor = cbc::Decryptor::<Aes256>::new(key.into(), &iv.into());
+    decryptor.decrypt_padded::<NoPadding>(buffer).map(|_| ()).map_err(|_| DecryptError::NotBlocks)
 }
 
 /// Seals a message as WeCom does: for the simulator, the tests and the self-check of a set-up.

@@ -6,6 +6,8 @@
 pub mod credentials;
 pub mod crypto;
 pub mod envelope;
+pub mod explain;
+mod failures;
 mod meters;
 pub mod query;
 pub mod routes;
@@ -24,12 +26,15 @@ use crate::dispatcher::{Dispatcher, Receipt};
 use crate::domain::{
     Account, CallbackCredential, Clock, CorpId, Digest, EventId, KfEvent, OpenKfId, Order, Payload, RawCallback, Trust,
 };
+use crate::lifecycle::Tasks;
 use crate::store::{CorpKeys, Directory};
 
-pub use meters::describe_metrics;
+pub use failures::{Failed, Failure};
+pub use meters::{Kind, describe_metrics};
 
 use credentials::OpenFault;
 use envelope::{Envelope, EnvelopeFault, Message};
+use failures::Failures;
 use query::{QueryFault, SignedQuery};
 
 /// A verification is answered within a second, so the store gets half of it.
@@ -99,11 +104,24 @@ pub struct Callbacks {
     directory: Arc<Directory>,
     dispatcher: Dispatcher,
     clock: Clock,
+    failures: Arc<Failures>,
 }
 
 impl Callbacks {
-    pub fn new(directory: Arc<Directory>, dispatcher: Dispatcher, clock: Clock) -> Self {
-        Self { directory, dispatcher, clock }
+    pub fn new(directory: Arc<Directory>, dispatcher: Dispatcher, clock: Clock, tasks: Tasks) -> Self {
+        let failures = Arc::new(Failures::new(directory.clone(), clock.clone(), tasks));
+        Self { directory, dispatcher, clock, failures }
+    }
+
+    /// A call that was refused: counted and logged, with the reason in the administrator's words.
+    pub fn failed(&self, failed: Failed) {
+        Self::refused(failed.kind, &failed.refusal);
+        self.failures.note(failed);
+    }
+
+    /// The corp's last failed verification, as this replica saw it since its start.
+    pub fn last_failure(&self, corp: &CorpId) -> Option<Failure> {
+        self.failures.last(corp)
     }
 
     /// The corp of the callback's path.

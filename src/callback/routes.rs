@@ -1,20 +1,22 @@
 //! `/callback/{corpId}` and `/callback/decrypted/{corpId}`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::Instant;
 use tracing::warn;
 use utoipa::ToSchema;
 
 use super::envelope::EnvelopeFault;
-use super::meters::Kind;
-use super::{Callbacks, DecryptedEvent, OpenFault, Refusal};
-use crate::domain::{CorpId, Trust};
+use super::{Callbacks, DecryptedEvent, Failed, Kind, OpenFault, Refusal};
+use crate::domain::Trust;
+use crate::http::audit::Peer;
 use crate::http::auth::Caller;
 use crate::http::body::{self, BodyFault, Fields, Refused};
 
@@ -48,13 +50,18 @@ pub async fn verify(
     State(callbacks): State<Arc<Callbacks>>,
     Path(corp): Path<String>,
     RawQuery(query): RawQuery,
+    Peer(from): Peer,
 ) -> Response {
     let began = Instant::now();
+    let query = query.unwrap_or_default();
     let verified = async {
         let corp = callbacks.corp(&corp).await?;
-        callbacks.verify(&corp, query.as_deref().unwrap_or_default())
+        callbacks.verify(&corp, &query)
     };
-    answer(verified.await, &corp, Kind::Verify, began)
+    match verified.await {
+        Ok(text) => taken(text, Kind::Verify, began),
+        Err(refusal) => refuse(&callbacks, refusal, Came { corp, kind: Kind::Verify, query, body: None, from }),
+    }
 }
 
 /// Take a callback of WeCom
@@ -85,30 +92,39 @@ pub async fn receive(
     State(callbacks): State<Arc<Callbacks>>,
     Path(corp): Path<String>,
     RawQuery(query): RawQuery,
+    Peer(from): Peer,
     body: Body,
 ) -> Response {
     let began = Instant::now();
     let query = query.unwrap_or_default();
+    // The order of the checks is a promise, so the body is read after the corp is looked up.
+    let known = callbacks.corp(&corp).await;
+    let known = known.and_then(|known| Ok((super::SignedQuery::parse(&query).map(|_| known))?));
+    let body = body::read(body, BODY_LIMIT, DROPPED_LIMIT).await;
+    let kept = body.as_ref().ok().cloned();
     let received = async {
-        // The order of the checks is a promise, so the body is read after the corp is looked up.
-        let known = callbacks.corp(&corp).await;
-        let known = known.and_then(|known| Ok((super::SignedQuery::parse(&query).map(|_| known))?));
-        let body = body::read(body, BODY_LIMIT, DROPPED_LIMIT).await;
         let (known, body) = (known?, body?);
         callbacks.receive(&known, &query, body).await
     };
-    answer(received.await.map(|()| "success"), &corp, Kind::Message, began)
+    match received.await {
+        Ok(()) => taken("success", Kind::Message, began),
+        Err(refusal) => refuse(&callbacks, refusal, Came { corp, kind: Kind::Message, query, body: kept, from }),
+    }
 }
 
 /// Plain text, exactly: WeCom compares it.
-fn answer<T: IntoResponse>(result: Result<T, Refusal>, corp: &str, kind: Kind, began: Instant) -> Response {
-    match result {
-        Ok(text) => {
-            Callbacks::taken(kind, began.elapsed());
-            ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
-        }
-        Err(refusal) => refuse(&refusal, corp, kind),
-    }
+fn taken(text: impl IntoResponse, kind: Kind, began: Instant) -> Response {
+    Callbacks::taken(kind, began.elapsed());
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
+/// A call, for whoever explains why it was refused.
+struct Came {
+    corp: String,
+    kind: Kind,
+    query: String,
+    body: Option<Bytes>,
+    from: Option<IpAddr>,
 }
 
 impl From<BodyFault> for Refusal {
@@ -121,8 +137,8 @@ impl From<BodyFault> for Refusal {
 }
 
 /// The public answer is the class of fault; the log line has the rest.
-fn refuse(refusal: &Refusal, corp: &str, kind: Kind) -> Response {
-    let (status, class) = match refusal {
+fn refuse(callbacks: &Callbacks, refusal: Refusal, came: Came) -> Response {
+    let (status, class) = match &refusal {
         Refusal::UnknownCorp => (StatusCode::NOT_FOUND, "unknown corp"),
         Refusal::StoreUnavailable | Refusal::NotTaken => (StatusCode::SERVICE_UNAVAILABLE, "try again"),
         Refusal::Query(_) => (StatusCode::BAD_REQUEST, "query incomplete or repeated: forward WeCom's query string"),
@@ -134,10 +150,8 @@ fn refuse(refusal: &Refusal, corp: &str, kind: Kind) -> Response {
         Refusal::Open(OpenFault::Decrypt(_)) => (StatusCode::BAD_REQUEST, "not base64 or not decryptable"),
         Refusal::Open(OpenFault::ReceiveId) => (StatusCode::FORBIDDEN, "wrong receive id"),
     };
-    Callbacks::refused(kind, refusal);
-    // Whoever calls may have put anything there.
-    let corp = CorpId::parse(corp).ok();
-    warn!(corp.id = corp.as_ref().map(CorpId::as_str), kind = kind.label(), status = status.as_u16(), reason = %refusal, "refused a callback");
+    let Came { corp, kind, query, body, from } = came;
+    callbacks.failed(Failed { corp, kind, status: status.as_u16(), query, body, from, refusal });
     (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], class).into_response()
 }
 
@@ -189,7 +203,7 @@ pub async fn receive_decrypted(
         Err(message) => return body::refused(StatusCode::BAD_REQUEST, &message),
     };
     match callbacks.receive_decrypted(&known, event).await {
-        Ok(()) => answer(Ok("roger"), &corp, Kind::Decrypted, began),
+        Ok(()) => taken("roger", Kind::Decrypted, began),
         Err(refusal) => {
             Callbacks::refused(Kind::Decrypted, &refusal);
             warn!(corp.id = corp, reason = %refusal, "did not take a decrypted event");

@@ -4,6 +4,7 @@ mod admin_token;
 mod copy;
 mod demo;
 mod doctor;
+mod explain;
 mod healthcheck;
 mod openapi;
 pub mod report;
@@ -55,6 +56,8 @@ enum Command {
     /// Prints the admin token that the gateway generated, and the link of the console
     #[command(mut_args = only(&["DATA_DIR", "PORT", "OPS_PORT"]))]
     AdminToken(SettingFlags),
+    /// Tells, offline, why a callback fails verification: which one input is wrong, and what to do
+    Explain(explain::Args),
     /// Copies everything to another store: to many replicas, back, or to a backup; also while it is in use
     Copy(copy::Args),
     /// Checks a set-up: settings, store, cache, WeCom, callbacks, secrets, bots; says what is wrong and what to do
@@ -73,6 +76,8 @@ enum Exit {
     Success,
     /// Something did not work; the user may not be to blame.
     Failure,
+    /// A mistake on the command line that clap cannot see.
+    Usage,
     /// The settings are wrong (`EX_CONFIG` of sysexits.h).
     Settings,
 }
@@ -82,6 +87,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Success => Self::SUCCESS,
             Exit::Failure => Self::FAILURE,
+            Exit::Usage => Self::from(2),
             Exit::Settings => Self::from(78),
         }
     }
@@ -102,6 +108,7 @@ impl Command {
             Self::Openapi => openapi::run(),
             Self::Healthcheck(settings) => healthcheck::run(&settings),
             Self::AdminToken(settings) => admin_token::run(&settings),
+            Self::Explain(args) => explain::run(&args),
             Self::Copy(args) => copy::run(&args),
             Self::Doctor(args) => doctor::run(&args),
             Self::Simulate(args) => simulate::run(*args),

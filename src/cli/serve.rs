@@ -102,6 +102,7 @@ struct Listeners {
     main: Listener,
     public: Option<Listener>,
     ops: Option<Listener>,
+    egress: Option<Listener>,
 }
 
 impl Listeners {
@@ -109,7 +110,8 @@ impl Listeners {
         let main = bind(config, Some(config.port), "PORT").await?.context("PORT always has a value")?;
         let public = bind(config, config.public_port, "PUBLIC_PORT").await?;
         let ops = bind(config, config.ops_port, "OPS_PORT").await?;
-        Ok(Self { main, public, ops })
+        let egress = bind(config, config.egress_port, "EGRESS_PORT").await?;
+        Ok(Self { main, public, ops, egress })
     }
 
     fn with(self, app: &App) -> Vec<(Listener, Router)> {
@@ -120,7 +122,8 @@ impl Listeners {
             self.ops.map(|listener| (listener, Audience::Operators)),
         ];
         let listeners = listeners.into_iter().flatten();
-        listeners.map(|(listener, audience)| (listener, router::router(audience, app))).collect()
+        let routed = listeners.map(|(listener, audience)| (listener, router::router(audience, app)));
+        routed.chain(self.egress.map(|listener| (listener, router::forward_proxy(app)))).collect()
     }
 }
 

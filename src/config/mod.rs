@@ -21,7 +21,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::domain::Secret;
-use crate::egress::{DENIED_BY_DEFAULT, DenyList};
+use crate::egress::{AllowedHosts, DENIED_BY_DEFAULT, DenyList};
 
 pub use fault::{Fault, Faults, Warning};
 pub use secrets::{create_admin_token, read_admin_token};
@@ -101,8 +101,18 @@ settings! {
         Plain token_max_lease: Option<Duration> = "TOKEN_MAX_LEASE", Unset "unset", parse::seconds, "10m";
         /// Outbound proxy for calls to WeCom; never used towards bots.
         Plain https_proxy: Option<Url> = "HTTPS_PROXY", Unset "unset", parse::proxy, "http://proxy.example.com:3128";
-        /// Hosts that are called without the proxy.
+        /// Hosts that are called without the proxy of `HTTPS_PROXY`.
         Plain no_proxy: Option<String> = "NO_PROXY", Unset "unset", parse::text, "localhost,.example.com";
+    }
+    "Forward proxy" {
+        /// When set, an HTTP proxy that leads to WeCom and nowhere else, for bots that should share the
+        /// gateway's address: `HTTPS_PROXY=http://bot:PASSWORD@gateway:EGRESS_PORT`. Needs
+        /// `PUPPET_PASSWORD` when bound beyond loopback.
+        Plain egress_port: Option<u16> = "EGRESS_PORT", Unset "unset", parse::port, "7780";
+        /// The hosts that it reaches: `host[:port]`, comma-separated, port 443 unless given. Requests that
+        /// hold a whole URL go to `WECOM_API_BASE_URL`, whichever of them they name.
+        Plain egress_hosts: Option<AllowedHosts> = "EGRESS_HOSTS", Unset "host and port of `WECOM_API_BASE_URL`",
+            parse::hosts, "qyapi.weixin.qq.com";
     }
     "Delivery to bots" {
         /// `as-received`: bots get the encrypted XML where they can open it; `decrypted`: always JSON
@@ -112,7 +122,7 @@ settings! {
             "decrypted";
         /// The time limit of one delivery attempt.
         Plain dispatch_timeout: Duration = "DISPATCH_TIMEOUT", Value "3s", parse::limit, "3s";
-        /// Networks that no bot's address may lie in: link-local, cloud metadata, multicast, unspecified
+        /// Networks that neither a bot's address nor one of `EGRESS_HOSTS` may lie in: link-local, cloud metadata, multicast, unspecified
         /// and documentation ones.
         Plain dispatch_deny_networks: DenyList = "DISPATCH_DENY_NETWORKS", Value DENIED_BY_DEFAULT, parse::networks,
             "169.254.0.0/16,fe80::/10";
@@ -174,6 +184,11 @@ impl Config {
             Some(config) if reader.faults.is_empty() => Ok((config, reader.warnings)),
             _ => Err(Faults(reader.faults)),
         }
+    }
+
+    /// The hosts that the forward proxy reaches.
+    pub fn allowed_hosts(&self) -> AllowedHosts {
+        self.egress_hosts.clone().unwrap_or_else(|| AllowedHosts::of(&self.wecom_api_base_url))
     }
 
     /// Where health, metrics and the console are served.

@@ -14,7 +14,7 @@ use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use crate::domain::Secret;
-use crate::egress::DenyList;
+use crate::egress::{AllowedHosts, DenyList};
 
 /// Longer spans are a mistake, and adding them to a point in time might overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -95,6 +95,11 @@ pub(super) fn proxy(text: &str) -> Result<Url, String> {
 
 pub(super) fn networks(text: &str) -> Result<DenyList, String> {
     DenyList::parse(text).map_err(|entry| format!("`{entry}` is no network (address/bits) and no address"))
+}
+
+pub(super) fn hosts(text: &str) -> Result<AllowedHosts, String> {
+    AllowedHosts::parse(text)
+        .map_err(|entry| format!("`{entry}` is no host[:port]: a name or an address, without http://"))
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {

@@ -7,30 +7,14 @@ use url::{Host, Url};
 use super::Config;
 use super::source::Reader;
 
-/// What happens when a setting is given that this version does not serve.
-enum Served {
-    /// The start stops: going on would put data elsewhere than the user asked for.
-    Refused(&'static str),
-    /// A warning.
-    Ignored,
-}
-
 /// Settings that are known but not served yet. To serve one: move it into the list of settings.
-const LATER: &[(&str, Served)] = &[
-    ("EGRESS_PORT", Served::Refused("this version has no forward proxy: unset it")),
-    ("EGRESS_HOSTS", Served::Ignored),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", Served::Ignored),
-];
+const LATER: &[&str] = &["OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 /// Looks for settings of later versions.
 pub(super) fn later_versions(reader: &mut Reader<'_>) {
-    for (variable, served) in LATER {
-        if reader.variable(variable).is_none() {
-            continue;
-        }
-        match served {
-            Served::Refused(fault) => reader.fault(variable, (*fault).to_owned()),
-            Served::Ignored => reader.warn(*variable, "ignored: not served by this version"),
+    for variable in LATER {
+        if reader.variable(variable).is_some() {
+            reader.warn(*variable, "ignored: not served by this version");
         }
     }
 }
@@ -41,11 +25,13 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     for (variable, url) in [
         ("ACCESS_TOKEN_URL", config.access_token_url.as_ref()),
         ("WECOM_API_BASE_URL", Some(&config.wecom_api_base_url)),
+        ("HTTPS_PROXY", config.https_proxy.as_ref()),
     ] {
         if url.is_some_and(|url| leads_back(config, url)) {
             reader.fault(variable, "leads back to this gateway, which would ask itself for ever".to_owned());
         }
     }
+    forward_proxy(config, reader);
     if config.puppet_passwords.is_empty() && !config.bind_address.is_loopback() {
         let text = "unset: whoever reaches the gateway can register bots and read their tokens";
         reader.warn("PUPPET_PASSWORD", text);
@@ -64,10 +50,29 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     }
 }
 
+fn forward_proxy(config: &Config, reader: &mut Reader<'_>) {
+    if config.egress_port.is_none() {
+        return;
+    }
+    let unknown = reader.is_at_fault("PUPPET_PASSWORD") || reader.is_at_fault("BIND_ADDRESS");
+    if config.puppet_passwords.is_empty() && !config.bind_address.is_loopback() && !unknown {
+        let fault = "anybody could call WeCom from this address: set PUPPET_PASSWORD, or BIND_ADDRESS to loopback";
+        reader.fault("EGRESS_PORT", fault.to_owned());
+    }
+    if config.https_proxy.as_ref().is_some_and(|proxy| proxy.scheme() == "https") {
+        reader.fault("HTTPS_PROXY", "tunnels of EGRESS_PORT can only be led through a proxy at http://".to_owned());
+    }
+}
+
 /// Port 0 stands for any free one and collides with nothing.
 fn distinct_ports(config: &Config, reader: &mut Reader<'_>) {
     let port = (!reader.is_at_fault("PORT")).then_some(config.port);
-    let ports = [("PORT", port), ("PUBLIC_PORT", config.public_port), ("OPS_PORT", config.ops_port)];
+    let ports = [
+        ("PORT", port),
+        ("PUBLIC_PORT", config.public_port),
+        ("OPS_PORT", config.ops_port),
+        ("EGRESS_PORT", config.egress_port),
+    ];
     for (index, (variable, port)) in ports.iter().enumerate() {
         let taken = ports[..index].iter().find(|(_, earlier)| port.is_some_and(|port| port != 0) && earlier == port);
         if let Some((earlier, Some(port))) = taken {
@@ -79,7 +84,7 @@ fn distinct_ports(config: &Config, reader: &mut Reader<'_>) {
 /// Whether the URL plainly is one of our own listeners, or a route of ours behind `PUBLIC_URL`.
 /// Other names of this machine are found only when the gateway meets its own request.
 fn leads_back(config: &Config, url: &Url) -> bool {
-    let ours = [Some(config.port), config.public_port, config.ops_port];
+    let ours = [Some(config.port), config.public_port, config.ops_port, config.egress_port];
     let local = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => is_own(config, ip.into()),

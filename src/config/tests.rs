@@ -32,9 +32,11 @@ fn every_example_and_every_flag_is_taken() {
             _ if setting.example.starts_with("$(") => "abc.DEF_1~2-3",
             _ => setting.example,
         };
-        load(&[(setting.variable, example)]);
+        // A way out must not be open to everybody.
+        load(&[(setting.variable, example), ("BIND_ADDRESS", "127.0.0.1")]);
         if setting.flag().is_some() {
-            let source = Source::default().with_flags([(setting.variable, example.to_owned())]);
+            let source = Source::of([("BIND_ADDRESS", "127.0.0.1")]);
+            let source = source.with_flags([(setting.variable, example.to_owned())]);
             Config::load(&source).unwrap();
         }
     }
@@ -153,11 +155,34 @@ fn what_kubernetes_injects_is_ignored_with_a_warning() {
 }
 
 #[test]
-fn settings_of_later_versions_stop_the_start_or_warn() {
-    let lines = faults(&[("EGRESS_PORT", "1")]);
-    assert_eq!(lines.len(), 1, "{lines:?}");
+fn settings_of_later_versions_warn() {
     let (_, warnings) = load(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")]);
     assert!(warnings.iter().any(|warning| warning.starts_with("OTEL_")), "{warnings:?}");
+}
+
+#[test]
+fn a_forward_proxy_is_never_open_to_everybody() {
+    for given in [&[][..], &[("BIND_ADDRESS", "10.0.0.8")], &[("BIND_ADDRESS", "::")]] {
+        let lines = faults(&[&[("EGRESS_PORT", "1")], given].concat());
+        assert!(lines.len() == 1 && lines[0].starts_with("EGRESS_PORT: anybody"), "{lines:?}");
+    }
+    for given in [("PUPPET_PASSWORD", "secret"), ("BIND_ADDRESS", "127.0.0.1"), ("BIND_ADDRESS", "::1")] {
+        load(&[("EGRESS_PORT", "1"), given]);
+    }
+    let lines = faults(&[("EGRESS_PORT", "1"), ("PUPPET_PASSWORD", "s3cret marker")]);
+    assert!(lines.len() == 1 && lines[0].starts_with("PUPPET_PASSWORD: "), "one mistake, one line: {lines:?}");
+    let lines = faults(&[("EGRESS_PORT", "1"), ("PUPPET_PASSWORD", "x"), ("HTTPS_PROXY", "https://proxy:3129")]);
+    assert!(lines.len() == 1 && lines[0].starts_with("HTTPS_PROXY: "), "{lines:?}");
+}
+
+#[test]
+fn the_forward_proxy_reaches_wecom_unless_told_otherwise() {
+    let hosts = |variables: &[(&str, &str)]| load(variables).0.allowed_hosts().to_string();
+    assert_eq!(hosts(&[]), "qyapi.weixin.qq.com:443");
+    assert_eq!(hosts(&[("WECOM_API_BASE_URL", "http://wecom.local:8700/private")]), "wecom.local:8700");
+    assert_eq!(hosts(&[("EGRESS_HOSTS", "a.example.com,b.example.com:8443")]), "a.example.com:443, b.example.com:8443");
+    let lines = faults(&[("EGRESS_HOSTS", "a.example.com,https://b.example.com")]);
+    assert!(lines[0].starts_with("EGRESS_HOSTS: `https://b.example.com` is no host"), "{lines:?}");
 }
 
 #[test]
@@ -199,6 +224,7 @@ fn addresses_that_lead_back_to_the_gateway_are_refused() {
         ("ACCESS_TOKEN_URL", "http://bot:pw@localhost:7777/x"),
         ("ACCESS_TOKEN_URL", "https://gw.example.com/kf/puppetWxkfManager/getToken"),
         ("WECOM_API_BASE_URL", "http://localhost:7777"),
+        ("HTTPS_PROXY", "http://u:pw@127.0.0.1:7777"),
     ];
     for (variable, url) in own {
         let lines = faults(&[("PUBLIC_URL", "https://gw.example.com/kf/"), (variable, url)]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -54,8 +54,8 @@ impl Door {
     /// caller without any key tried nothing.
     fn note(&self, request: &Request, action: Action, setting: &'static str) -> u64 {
         let address = audit::address(request.extensions());
-        // Never the path itself, which may hold anything.
-        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        // Never the path itself, which may hold anything. The forward proxy has no routes.
+        let route = request.extensions().get::<MatchedPath>().map_or("EGRESS_PORT", MatchedPath::as_str);
         let act = Act::new(action, route, format!("wrong {setting}"));
         let nth = self.trail.refused(act, Actor::Unknown, address);
         if nth == 1 {
@@ -121,7 +121,7 @@ pub async fn require_puppet_password(State(door): State<Door>, mut request: Requ
     if door.keys.is_empty() {
         return next.run(request).await;
     }
-    match offered(request.headers()) {
+    match offered(request.headers(), &header::AUTHORIZATION) {
         Some(password) if door.keys.opens(&password) => {
             request.extensions_mut().insert(Caller::Proven);
             return next.run(request).await;
@@ -129,8 +129,7 @@ pub async fn require_puppet_password(State(door): State<Door>, mut request: Requ
         Some(_) => {
             let nth = door.note(&request, Action::PUPPET_REFUSED, "PUPPET_PASSWORD");
             if door.hold_back(nth, "PUPPET_PASSWORD").await == Slowed::TurnedAway {
-                let mend = "too many wrong passwords are offered at once: come back later";
-                return turned_away((StatusCode::TOO_MANY_REQUESTS, mend).into_response());
+                return too_many_passwords();
             }
         }
         None => {}
@@ -140,13 +139,39 @@ pub async fn require_puppet_password(State(door): State<Door>, mut request: Requ
     (StatusCode::UNAUTHORIZED, challenge, mend).into_response()
 }
 
+/// Asks bots for the same password as a proxy does.
+pub async fn require_proxy_password(State(door): State<Door>, request: Request, next: Next) -> Response {
+    match offered(request.headers(), &header::PROXY_AUTHORIZATION) {
+        _ if door.keys.is_empty() => return next.run(request).await,
+        Some(password) if door.keys.opens(&password) => return next.run(request).await,
+        Some(_) => {
+            let nth = door.note(&request, Action::PUPPET_REFUSED, "PUPPET_PASSWORD");
+            if door.hold_back(nth, "PUPPET_PASSWORD").await == Slowed::TurnedAway {
+                return too_many_passwords();
+            }
+        }
+        None => {}
+    }
+    let challenge = [(header::PROXY_AUTHENTICATE, "Basic realm=\"wxkf-gateway\"")];
+    let mend = "PUPPET_PASSWORD is set: send it, for example with HTTPS_PROXY=http://bot:PASSWORD@gateway:EGRESS_PORT";
+    (StatusCode::PROXY_AUTHENTICATION_REQUIRED, challenge, mend).into_response()
+}
+
+fn too_many_passwords() -> Response {
+    let mend = "too many wrong passwords are offered at once: come back later";
+    turned_away((StatusCode::TOO_MANY_REQUESTS, mend).into_response())
+}
+
 /// Asks operators for `ADMIN_TOKEN`. Without one there is no admin API.
 pub async fn require_admin_token(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     if door.keys.is_empty() {
         return StatusCode::NOT_FOUND.into_response();
     }
-    match offered(request.headers()) {
-        Some(_) if authorization(request.headers(), "Bearer").is_some_and(|token| door.keys.opens(token)) => {
+    match offered(request.headers(), &header::AUTHORIZATION) {
+        Some(_)
+            if authorization(request.headers(), &header::AUTHORIZATION, "Bearer")
+                .is_some_and(|token| door.keys.opens(token)) =>
+        {
             request.extensions_mut().insert(Actor::Admin);
             return next.run(request).await;
         }
@@ -161,18 +186,19 @@ pub async fn require_admin_token(State(door): State<Door>, mut request: Request,
     Problem::unauthorized().into_response()
 }
 
-fn offered(headers: &HeaderMap) -> Option<String> {
-    if let Some(bearer) = authorization(headers, "Bearer") {
+/// The key in this header.
+fn offered(headers: &HeaderMap, header: &HeaderName) -> Option<String> {
+    if let Some(bearer) = authorization(headers, header, "Bearer") {
         return Some(bearer.to_owned());
     }
-    let decoded = STANDARD.decode(authorization(headers, "Basic")?).ok()?;
+    let decoded = STANDARD.decode(authorization(headers, header, "Basic")?).ok()?;
     let pair = String::from_utf8(decoded).ok()?;
     pair.split_once(':').map(|(_user, password)| password.to_owned())
 }
 
 /// What follows the scheme, whose case does not matter.
-fn authorization<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+fn authorization<'h>(headers: &'h HeaderMap, header: &HeaderName, scheme: &str) -> Option<&'h str> {
+    let value = headers.get(header)?.to_str().ok()?;
     let (given, rest) = value.split_once(' ')?;
     given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
 }
@@ -187,10 +213,11 @@ mod tests {
 
     #[test]
     fn reads_basic_and_bearer() {
-        assert_eq!(offered(&headers("Basic Ym90OnNlY3JldA==")).as_deref(), Some("secret"));
-        assert_eq!(offered(&headers("bearer  secret")).as_deref(), Some("secret"));
+        let offered = |value: &str| offered(&headers(value), &header::AUTHORIZATION);
+        assert_eq!(offered("Basic Ym90OnNlY3JldA==").as_deref(), Some("secret"));
+        assert_eq!(offered("bearer  secret").as_deref(), Some("secret"));
         for wrong in ["Basic", "Basic !", "Basic Ym90", "Digest x"] {
-            assert_eq!(offered(&headers(wrong)), None, "{wrong}");
+            assert_eq!(offered(wrong), None, "{wrong}");
         }
     }
 

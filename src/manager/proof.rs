@@ -1,6 +1,6 @@
 //! Who may register for an account: whoever holds a secret whose token manages it.
 
-use tracing::debug;
+use tracing::info;
 
 use super::Refusal;
 use crate::access_token::{AccessTokens, Lease, TokenError};
@@ -66,14 +66,14 @@ impl Proof {
 
     /// Asks for the account; once more with another token when WeCom says this one is dead.
     async fn access(&self, bot: &Puppet, lease: &Lease) -> Result<AccountAccess, WecomError> {
-        let first = self.wecom.account_access(&lease.access_token, &bot.kf_id).await;
+        let first = self.wecom.account_access(&bot.corp_id, &lease.access_token, &bot.kf_id).await;
         let rejected = matches!(&first, Err(WecomError::Refused(refusal)) if refusal.class() == Class::TokenRejected);
         if !rejected {
             return first;
         }
         match self.tokens.renew(&bot.app(), &lease.access_token).await {
             Ok(renewed) if renewed.access_token != lease.access_token => {
-                self.wecom.account_access(&renewed.access_token, &bot.kf_id).await
+                self.wecom.account_access(&bot.corp_id, &renewed.access_token, &bot.kf_id).await
             }
             _ => first,
         }
@@ -86,16 +86,19 @@ impl Proof {
             WecomError::Refused(refusal) => refusal.class() == Class::NotPermitted,
             WecomError::Unreachable { .. } | WecomError::BadAnswer { .. } => self.listing == Listing::Optional,
         };
+        let advice = error.advice();
         if !may_not_list {
-            return Err(Refusal::Unavailable(format!("the account cannot be checked now: {error}; try again")));
+            let advice = advice.map(|advice| format!(" ({advice})")).unwrap_or_default();
+            return Err(Refusal::Unavailable(format!("the account cannot be checked now: {error}{advice}; try again")));
         }
-        debug!(corp.id = %bot.corp_id, kf.id = %bot.kf_id, error = %error, "the accounts cannot be listed");
+        info!(corp.id = %bot.corp_id, kf.id = %bot.kf_id, %error, advice = advice.as_deref(), "the accounts cannot be listed");
         match known {
             None => Ok(()),
             Some(known) if known.corp_id == bot.corp_id && known.corp_secret == bot.corp_secret => Ok(()),
             Some(_) => Err(Refusal::NotProven(format!(
                 "kfId is registered with another secret or corp, and WeCom's list of accounts, which could prove the \
-                 change, cannot be read ({error}): mend that, or let an operator delete the registration"
+                 change, cannot be read ({error}{}): mend that, or let an operator delete the registration",
+                advice.map(|advice| format!("; {advice}")).unwrap_or_default()
             ))),
         }
     }
@@ -111,11 +114,11 @@ fn is_unchanged(bot: &Puppet, known: &Puppet) -> bool {
 }
 
 fn no_token(error: &TokenError) -> Refusal {
-    let advice = error.errcode().advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
+    let error_and_advice = error.explained();
     match error.class() {
         Some(Class::Transient | Class::RateLimited) | None => {
-            Refusal::Unavailable(format!("corpSecret cannot be checked now: {error}{advice}; try again"))
+            Refusal::Unavailable(format!("corpSecret cannot be checked now: {error_and_advice}; try again"))
         }
-        Some(_) => Refusal::NotProven(format!("corpId and corpSecret obtain no access token: {error}{advice}")),
+        Some(_) => Refusal::NotProven(format!("corpId and corpSecret obtain no access token: {error_and_advice}")),
     }
 }

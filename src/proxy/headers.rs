@@ -3,6 +3,8 @@
 
 use http::header::{self, HeaderMap, HeaderName};
 
+use crate::egress::PROXY_MARK;
+
 /// RFC 9110, 7.6.1, and what clients send in their place.
 const OF_THE_CONNECTION: [HeaderName; 9] = [
     header::CONNECTION,
@@ -36,6 +38,7 @@ pub(super) fn strip_call(headers: &mut HeaderMap) {
     strip(headers);
     headers.remove(header::HOST);
     headers.remove(header::EXPECT);
+    headers.remove(PROXY_MARK);
 }
 
 #[cfg(test)]

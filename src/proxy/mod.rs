@@ -7,6 +7,7 @@
 
 mod answer;
 mod body;
+pub mod forward;
 mod gather;
 mod headers;
 mod path;
@@ -18,13 +19,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use metrics::{counter, describe_counter};
-use reqwest::{Client, Response};
+use reqwest::Response;
 use tracing::{info, warn};
 use url::Url;
 
 use crate::access_token::{AccessTokens, TokenError, TokenState};
-use crate::domain::{App, Secret};
-use crate::wecom;
+use crate::domain::{App, CorpId, Secret};
+use crate::wecom::{self, Outbound, UnusableProxy};
 use answer::Verdict;
 use query::{Bearer, Query};
 
@@ -53,27 +54,30 @@ pub enum ProxyError {
     /// WeCom did not answer. The text names no URL: its query holds the token.
     #[error("WeCom cannot be reached: {0}")]
     Unreachable(&'static str),
+    #[error(transparent)]
+    NoWay(#[from] UnusableProxy),
 }
 
 /// Passes calls on to WeCom.
 #[derive(Debug)]
 pub struct ApiProxy {
     base: Url,
-    http: Client,
+    outbound: Outbound,
     tokens: AccessTokens,
 }
 
 /// The token of a call, when it is the gateway's to change.
 struct Filled {
     token: Secret,
+    corp: CorpId,
     /// `None`: the secret is not known here, so that the token cannot be renewed.
     app: Option<App>,
 }
 
 impl ApiProxy {
     /// `base` is `WECOM_API_BASE_URL`.
-    pub fn new(base: Url, http: Client, tokens: AccessTokens) -> Self {
-        Self { base, http, tokens }
+    pub fn new(base: Url, outbound: impl Into<Outbound>, tokens: AccessTokens) -> Self {
+        Self { base, outbound: outbound.into(), tokens }
     }
 
     /// Passes the call on, with a live token in it, and returns the answer as soon as it begins.
@@ -81,11 +85,11 @@ impl ApiProxy {
         let query = std::mem::take(&mut call.query);
         let query = Query::parse(&query);
         let Some(filled) = self.fill(&query).await? else {
-            let response = self.send(&mut call, query.as_it_came()).await?;
+            let response = self.send(&mut call, query.as_it_came(), None).await?;
             return Ok(answer::Answer::of(response));
         };
         call.body.keep().await;
-        let response = self.send(&mut call, &query.with(&filled.token)).await?;
+        let response = self.send(&mut call, &query.with(&filled.token), Some(&filled.corp)).await?;
         let (verdict, answer) = answer::judge(response).await;
         if verdict == Verdict::Fine {
             return Ok(answer);
@@ -93,7 +97,8 @@ impl ApiProxy {
         match self.other_token(&filled).await {
             Some(other) if call.body.can_be_repeated() => {
                 counter!("wxkf_proxy_healed_total").increment(1);
-                Ok(answer::Answer::of(self.send(&mut call, &query.with(&other)).await?))
+                let response = self.send(&mut call, &query.with(&other), Some(&filled.corp)).await?;
+                Ok(answer::Answer::of(response))
             }
             _ => Ok(answer),
         }
@@ -104,7 +109,7 @@ impl ApiProxy {
         match query.bearer() {
             Bearer::App(app) => {
                 let token = self.tokens.lease(app).await?.access_token;
-                Ok(Some(Filled { token, app: Some(app.clone()) }))
+                Ok(Some(Filled { token, corp: app.corp_id.clone(), app: Some(app.clone()) }))
             }
             Bearer::Token(token) => {
                 let Some(known) = self.tokens.recognise(token).await else { return Ok(None) };
@@ -113,7 +118,8 @@ impl ApiProxy {
                     TokenState::Current => None,
                     TokenState::Superseded => self.tokens.current(&known.app).await,
                 };
-                Ok(Some(Filled { token: current.unwrap_or_else(|| token.clone()), app }))
+                let token = current.unwrap_or_else(|| token.clone());
+                Ok(Some(Filled { token, corp: known.app.corp_id, app }))
             }
             Bearer::None => Ok(None),
         }
@@ -124,18 +130,23 @@ impl ApiProxy {
         let app = filled.app.as_ref()?;
         info!(corp.id = %app.corp_id, "WeCom rejected an access token of ours; it is renewed");
         let renewed = self.tokens.renew(app, &filled.token).await;
-        let lease =
-            renewed.inspect_err(|error| warn!(corp.id = %app.corp_id, %error, "a call cannot be healed")).ok()?;
+        let lease = renewed
+            .inspect_err(|error| warn!(corp.id = %app.corp_id, error = error.explained(), "a call cannot be healed"))
+            .ok()?;
         (lease.access_token != filled.token).then_some(lease.access_token)
     }
 
     /// A connection that does not come about is tried once more, at a fresh address: WeCom's change
-    /// several times a day.
-    async fn send(&self, call: &mut Call, query: &str) -> Result<Response, ProxyError> {
+    /// several times a day. The call of a known corp takes the corp's way.
+    async fn send(&self, call: &mut Call, query: &str, corp: Option<&CorpId>) -> Result<Response, ProxyError> {
+        let http = match corp {
+            Some(corp) => self.outbound.of(corp).await?,
+            None => self.outbound.common(),
+        };
         let url = call.path.at(&self.base, query);
         let mut again = call.body.can_be_repeated();
         loop {
-            let request = self.http.request(call.method.clone(), url.clone()).headers(call.headers.clone());
+            let request = http.request(call.method.clone(), url.clone()).headers(call.headers.clone());
             let request = match call.body.take() {
                 Some(body) => request.body(body),
                 None => request,
@@ -155,6 +166,7 @@ pub const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 pub fn describe_metrics() {
     describe_counter!("wxkf_proxy_requests_total", "Calls passed on to WeCom's API by how they ended");
     describe_counter!("wxkf_proxy_healed_total", "Calls repeated with another access token");
+    forward::describe_metrics();
 }
 
 /// The bytes that are kept of a body, and of an answer that is judged.

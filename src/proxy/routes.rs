@@ -22,7 +22,7 @@ use crate::http::auth::Caller;
 use crate::wecom::Errcode;
 
 const OF_BOTS: &str = "/puppetWxkfManager/wxkfRequestProxy/";
-const OF_SDKS: &str = "/cgi-bin/";
+pub(super) const OF_SDKS: &str = "/cgi-bin/";
 
 macro_rules! route {
     ($name:ident, $method:ident, $path:literal, $id:literal, $prefix:ident) => {
@@ -64,7 +64,14 @@ route!(bots_post, post, "/puppetWxkfManager/wxkfRequestProxy/{*path}", "proxyPos
 route!(sdks_get, get, "/cgi-bin/{*path}", "apiGet", OF_SDKS);
 route!(sdks_post, post, "/cgi-bin/{*path}", "apiPost", OF_SDKS);
 
-async fn pass(proxy: &ApiProxy, tokens: &AccessTokens, caller: Caller, request: Request, prefix: &str) -> Response {
+/// Passes on a call whose path begins with `prefix`.
+pub(super) async fn pass(
+    proxy: &ApiProxy,
+    tokens: &AccessTokens,
+    caller: Caller,
+    request: Request,
+    prefix: &str,
+) -> Response {
     let path = request.uri().path();
     // Endpoints that end in a slash give paths that begin with two.
     let path = path.trim_start_matches('/').strip_prefix(&prefix[1..]).unwrap_or_default();
@@ -96,7 +103,7 @@ fn answer(outcome: Result<Answer, ProxyError>) -> Response {
     let label = match &outcome {
         Ok(_) => "answered",
         Err(ProxyError::Token(_)) => "no_token",
-        Err(ProxyError::Unreachable(_)) => "unreachable",
+        Err(ProxyError::Unreachable(_) | ProxyError::NoWay(_)) => "unreachable",
     };
     counter!("wxkf_proxy_requests_total", "result" => label).increment(1);
     match outcome {
@@ -110,7 +117,7 @@ fn answer(outcome: Result<Answer, ProxyError>) -> Response {
             debug!(%error, "a call has no token");
             refused(StatusCode::OK, error.errcode(), error.errmsg())
         }
-        Err(error @ ProxyError::Unreachable(_)) => {
+        Err(error @ (ProxyError::Unreachable(_) | ProxyError::NoWay(_))) => {
             warn!(%error, "a call was not answered");
             refused(StatusCode::BAD_GATEWAY, Errcode::UNREACHABLE, error.to_string())
         }

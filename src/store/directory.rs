@@ -1,10 +1,11 @@
-//! What the hot path asks of the store, kept near: which keys open a corp's callbacks, which bot
-//! serves an account. Bounded, written through, and looked up before anything unknown is answered.
+//! What the hot path asks of the store, kept near: which keys open a corp's callbacks, which proxy its
+//! calls take, which bot serves an account. Bounded, written through, and looked up before anything unknown is answered.
 //!
 //! Entries of a store that only this process writes never grow old; those of a shared store are read
 //! again after [`SHARED_FRESHNESS`]. While the store is away, hangs, or holds a value that cannot be
 //! opened, what was last read serves on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::{Breaker, Corps, Result, Store, StoreError, Turn};
-use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet};
+use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet, Secret};
 
 /// How long another replica's change may go unseen.
 pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
@@ -228,6 +229,7 @@ pub struct Directory {
     store: Arc<dyn Store>,
     source: Source,
     keys: NearCache<CorpId, CorpKeys>,
+    proxies: NearCache<CorpId, Option<Secret>>,
     puppets: NearCache<OpenKfId, Puppet>,
 }
 
@@ -235,7 +237,7 @@ impl Directory {
     /// `corps` are the declared ones, wherever they are declared.
     pub fn new(corps: Arc<dyn Corps>, store: Arc<dyn Store>, sharing: Sharing) -> Self {
         let source = Source { sharing, breaker: Breaker::new(ASK_AGAIN), locked: Mutex::default() };
-        Self { corps, store, source, keys: NearCache::new(), puppets: NearCache::new() }
+        Self { corps, store, source, keys: NearCache::new(), proxies: NearCache::new(), puppets: NearCache::new() }
     }
 
     pub fn sharing(&self) -> Sharing {
@@ -264,6 +266,42 @@ impl Directory {
             Ok(Some(CorpKeys { credentials: credentials.collect() }))
         };
         self.keys.get(corp, &self.source, read).await
+    }
+
+    /// The credentials of all corps, so many at most, as the store has them now: not for the hot path.
+    pub async fn all_credentials(&self, limit: usize) -> Result<BTreeMap<CorpId, Vec<CallbackCredential>>> {
+        const PAGE: usize = 1000;
+        let declared = self.corps.corps().await?.into_iter().filter(|corp| !corp.credentials.is_empty());
+        let mut all: BTreeMap<_, _> = declared.take(limit).map(|corp| (corp.id, corp.credentials)).collect();
+        let is_declared: BTreeSet<CorpId> = all.keys().cloned().collect();
+        let mut after = None;
+        while all.len() < limit {
+            let page = self.store.puppets(after.as_ref(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|puppet| puppet.kf_id.clone());
+            for puppet in page.into_iter().filter(|puppet| !is_declared.contains(&puppet.corp_id)) {
+                let credential = CallbackCredential::new(puppet.token, puppet.aes_key);
+                let known: &mut Vec<_> = all.entry(puppet.corp_id).or_default();
+                if !known.contains(&credential) {
+                    known.push(credential);
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The proxy that the corp's calls to WeCom take, when it is declared with one. That there is none is
+    /// kept near as well: each call asks.
+    pub async fn wecom_proxy(&self, corp: &CorpId) -> Result<Option<Secret>> {
+        let read = async || {
+            let declared = self.corps.corp(corp).await?;
+            Ok(Some(declared.and_then(|corp| corp.wecom_proxy)))
+        };
+        let proxy = self.proxies.get(corp, &self.source, read).await?;
+        Ok(proxy.and_then(|proxy| (*proxy).clone()))
     }
 
     /// The registration of the account's kf id, online or not, under whatever corp.
@@ -335,17 +373,20 @@ impl Directory {
     pub async fn put_corp(&self, corp: &Corp) -> Result<()> {
         self.corps.put_corp(corp).await?;
         self.keys.changed(&corp.id);
+        self.proxies.changed(&corp.id);
         Ok(())
     }
 
     pub async fn delete_corp(&self, id: &CorpId) -> Result<bool> {
         let found = self.corps.delete_corp(id).await?;
         self.keys.changed(id);
+        self.proxies.changed(id);
         Ok(found)
     }
 
-    /// Declarations changed behind the store's back (`CORPS_FILE`): all keys are read again.
+    /// Declarations changed behind the store's back (`CORPS_FILE`): all are read again.
     pub fn corps_changed(&self) {
         self.keys.all_changed();
+        self.proxies.all_changed();
     }
 }

@@ -1,11 +1,12 @@
 //! Which customer-service accounts a token may manage: the proof behind a registration.
 
+use reqwest::Client;
 use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
 use super::{Api, Call, WecomClient, WecomError, host};
-use crate::domain::{OpenKfId, Secret};
+use crate::domain::{CorpId, OpenKfId, Secret};
 
 /// The most that WeCom lists at once.
 const PAGE: usize = 100;
@@ -43,6 +44,7 @@ pub struct ListedAccount {
 /// One walk through the pages of a list.
 struct Pages<'c> {
     client: &'c WecomClient,
+    http: Client,
     access_token: &'c Secret,
     url: Url,
     call: Call,
@@ -56,7 +58,7 @@ impl Pages<'_> {
             return Err(self.call.bad_answer("a list of accounts that does not end"));
         }
         let wanted = json!({ "offset": page * PAGE, "limit": PAGE });
-        let request = self.client.http().post(self.url.clone()).json(&wanted);
+        let request = self.http.post(self.url.clone()).json(&wanted);
         let answer: Page = self.client.call(request, &self.call, &[self.access_token.expose()]).await?;
         self.next = (answer.account_list.len() >= PAGE).then_some(page + 1);
         Ok(Some(answer.account_list))
@@ -64,10 +66,15 @@ impl Pages<'_> {
 }
 
 impl WecomClient {
-    /// Looks the account up in all pages of `kf/account/list`. Where the app may not list accounts,
+    /// Looks the corp's account up in all pages of `kf/account/list`. Where the app may not list accounts,
     /// the error is a refusal of [`Class::NotPermitted`](super::Class::NotPermitted).
-    pub async fn account_access(&self, access_token: &Secret, kf: &OpenKfId) -> Result<AccountAccess, WecomError> {
-        let mut pages = self.account_pages(access_token);
+    pub async fn account_access(
+        &self,
+        corp: &CorpId,
+        access_token: &Secret,
+        kf: &OpenKfId,
+    ) -> Result<AccountAccess, WecomError> {
+        let mut pages = self.account_pages(corp, access_token).await?;
         while let Some(page) = pages.next().await? {
             if let Some(found) = page.iter().find(|account| account.open_kfid == kf.as_str()) {
                 return Ok(if found.manage_privilege { AccountAccess::Managed } else { AccountAccess::Listed });
@@ -76,9 +83,9 @@ impl WecomClient {
         Ok(AccountAccess::NotListed)
     }
 
-    /// All accounts that the token sees.
-    pub async fn accounts(&self, access_token: &Secret) -> Result<Vec<ListedAccount>, WecomError> {
-        let mut pages = self.account_pages(access_token);
+    /// All accounts of the corp that the token sees.
+    pub async fn accounts(&self, corp: &CorpId, access_token: &Secret) -> Result<Vec<ListedAccount>, WecomError> {
+        let mut pages = self.account_pages(corp, access_token).await?;
         let mut accounts = Vec::new();
         while let Some(page) = pages.next().await? {
             accounts.extend(page);
@@ -86,7 +93,7 @@ impl WecomClient {
         Ok(accounts)
     }
 
-    fn account_pages<'c>(&'c self, access_token: &'c Secret) -> Pages<'c> {
+    async fn account_pages<'c>(&'c self, corp: &CorpId, access_token: &'c Secret) -> Result<Pages<'c>, WecomError> {
         let mut url = self.accounts_url.clone();
         url.query_pairs_mut().append_pair("access_token", access_token.expose());
         let call = Call {
@@ -95,6 +102,7 @@ impl WecomClient {
             host: host(&self.accounts_url),
             body_limit: PAGE_LIMIT,
         };
-        Pages { client: self, access_token, url, call, next: Some(0) }
+        let http = self.http(corp, &call).await?;
+        Ok(Pages { client: self, http, access_token, url, call, next: Some(0) })
     }
 }

@@ -74,28 +74,66 @@ impl Errcode {
         }
     }
 
-    /// One sentence for the person who has to mend it.
+    /// What it means and what to do, for the person who has to mend it: the one table (after WeCom's
+    /// document 90313). [`Refusal::advice`](super::Refusal::advice) knows more of a particular answer.
     pub fn advice(self) -> Option<&'static str> {
         Some(match self.0 {
-            -1 => "WeCom is busy: nothing to do but wait",
-            40001 => "the secret (or the access token) is wrong, was reset, or belongs to another app",
-            40013 => "WeCom knows no such corp id: copy it from the console, case included",
-            40014 => "the access token is invalid: it expired, was revoked, or belongs to another app",
-            40091 => "the secret is not one of this corp's apps, or the app was disabled",
-            41002 => "the parameter corpid is missing",
-            41004 => "the parameter corpsecret is missing",
-            42001 => "the access token has expired",
-            45009 => "too many calls: WeCom refuses more for a minute, an hour or a day",
-            45031 => "the secret is too weak: reset it in the console",
-            45033 => "too many calls at the same time",
-            48002 => "the app may not call this API: grant it in the console",
-            48007 => "the app may not manage customer service: list it under the apps that may call its API",
-            50003 => "the app was disabled in the console",
-            60020 => "this server's address is not among the app's trusted IPs (a change takes a minute)",
-            95000 | 95004 => "WeCom knows no such customer-service account",
-            95007 => "the sync token is wrong or older than ten minutes",
-            95011 | 95012 => "the account belongs to the other edition of customer service (standalone or joint)",
-            95017 => "the customer-service API is switched off for this corp",
+            -1 => "WeCom is busy: wait, and repeat at most three times",
+            6000 => "several callers changed the same thing at once: repeat it later",
+            40001 => {
+                "the secret is wrong, was reset, or belongs to another corp, or the app is disabled: \
+                 copy corp id and secret from the console again"
+            }
+            40007 => "the media id is wrong or older than three days: upload the file again",
+            40013 => "WeCom knows no such corp id: copy it from the console (My Company), case included",
+            40014 => "the access token is invalid: it expired, was revoked, or belongs to another app; get a new one",
+            40056 => "the corp has no app with this agentid: copy the number from the app's page in the console",
+            40058 => "a parameter is wrong, too long or missing, or the body is not JSON: see errmsg for which",
+            40091 => "the secret belongs to another corp: use the one of this corp's app",
+            41001 => "no access token in the call: it belongs into the query (?access_token=…), not into the body",
+            41002 => "the parameter corpid is missing: set it",
+            41004 => "the parameter corpsecret is missing: set it",
+            42001 => "the access token has expired: get a new one",
+            44001 => "the uploaded file is empty: send it as the multipart field `media`, with a file name",
+            45001 => "the file is too large: 10 MB for images and videos, 2 MB for voice, 20 MB for others",
+            45009 => "too many calls: WeCom refuses more for a minute, an hour or a day; look for who calls that often",
+            45031 => "the secret is too weak for WeCom: reset it in the console",
+            45033 => "too many calls at the same time: make fewer at once",
+            47001 => "the body is not the JSON that WeCom expects: check it",
+            48002 => {
+                "the app may not call this API: for customer service, list it in the console under \
+                 WeChat Customer Service, API, among the apps that may call"
+            }
+            48006 => "the app's permission was withdrawn for lack of use: enable it again in the console",
+            48007 => {
+                "the app was not granted this customer-service account: grant it in the console \
+                 (manage accounts, assign sessions, send and receive messages)"
+            }
+            50003 => "the app is disabled: enable it in the console",
+            60011 => "the app may not see or change this member, department or tag: widen its visible range",
+            60020 => {
+                "this server's address is not among the app's trusted IPs: list the address in the console, on the \
+                 app's page, under trusted IPs, and wait a minute"
+            }
+            95000 => "no customer-service account has this open_kfid: copy it from the console, or list the accounts",
+            95001 => "five messages were sent since the customer wrote: wait until the customer writes again",
+            95002 | 95018 => "the session takes no messages now: it ended, or 48 hours passed since the customer wrote",
+            95004 => "the account was deleted or belongs to another corp: check that kfId and corp id belong together",
+            95007 => "the sync token is wrong or older than ten minutes: call sync_msg without it, with the cursor",
+            95011 => {
+                "customer service runs inside WeCom, but the secret is of the standalone edition: use a WeCom app's"
+            }
+            95012 => "customer service runs standalone, but the secret is a WeCom app's: use the standalone edition's",
+            95013 => "the session has ended: wait until the customer writes again",
+            95014 => "the member is no servicer of the account, or not active in WeCom: add them in the console",
+            95016 => "a session cannot go from its state to that one: ask for its state first",
+            95017 => {
+                "the customer-service API is switched off: switch it on in the console (WeChat Customer Service, API)"
+            }
+            95019 => "the servicer stopped or paused receiving: choose another, or ask for the list of servicers",
+            95023 => "the customer-service API was given to a provider's app: take it back in the console",
+            301_002 => "the token is another app's than agentid: use the secret of the very app",
+            2_000_002 => "WeCom knows no such corp id: copy it from the console, case included",
             _ => return None,
         })
     }
@@ -128,5 +166,16 @@ mod tests {
     fn numbers_nobody_knows_are_handed_on() {
         assert_eq!(Errcode(i64::MAX).class(Api::WithToken), Class::CallerError);
         assert_eq!(Errcode(i64::MIN).advice(), None);
+    }
+
+    #[test]
+    fn whatever_stops_a_token_or_an_operator_has_an_advice() {
+        let codes = (-1..100_000).chain([301_002, 2_000_002]).map(Errcode);
+        let met = codes.filter(|code| code.class(Api::GetToken) != Class::CallerError);
+        let without: Vec<_> = met.filter(|code| code.advice().is_none() && *code != Errcode::UNREACHABLE).collect();
+        assert_eq!(without, []);
+        for code in [40056, 40058, 41001, 45009, 48007, 95007, 95011, 95013, 301_002] {
+            assert!(Errcode(code).advice().is_some_and(|text| text.contains(':')), "{code}: what it means: what to do");
+        }
     }
 }

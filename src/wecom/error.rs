@@ -1,7 +1,9 @@
 //! How a call to WeCom fails, in words that hold neither a URL nor a secret.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::io;
+use std::net::IpAddr;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -27,6 +29,16 @@ pub enum WecomError {
     BadAnswer { host: String, reason: String },
 }
 
+impl WecomError {
+    /// What to do about it, where WeCom has spoken and the errcode is a known one.
+    pub fn advice(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Refused(refusal) => refusal.advice(),
+            Self::Unreachable { .. } | Self::BadAnswer { .. } => None,
+        }
+    }
+}
+
 /// WeCom's "no".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -43,6 +55,28 @@ impl Refusal {
 
     pub fn class(&self) -> Class {
         self.errcode.class(self.api)
+    }
+
+    /// [`Errcode::advice`], with what only this answer tells: which address WeCom saw, and that a
+    /// token was wrong and not a secret.
+    pub fn advice(&self) -> Option<Cow<'static, str>> {
+        match (self.errcode.0, self.api, self.seen_address()) {
+            (60020, _, Some(address)) => Some(
+                format!(
+                    "WeCom saw this server as {address}, which is not among the app's trusted IPs: list {address} in \
+                     the console, on the app's page, under trusted IPs, and wait a minute"
+                )
+                .into(),
+            ),
+            (40001, Api::WithToken, _) => Errcode(40014).advice().map(Cow::Borrowed),
+            _ => self.errcode.advice().map(Cow::Borrowed),
+        }
+    }
+
+    /// The address from which WeCom was called, as it tells with 60020: `…, from ip: 192.0.2.1, …`.
+    pub fn seen_address(&self) -> Option<IpAddr> {
+        let (_, rest) = self.errmsg.split_once("from ip:")?;
+        rest.trim_start().split([',', ' ', ';', ']']).next()?.parse().ok()
     }
 }
 
@@ -84,12 +118,24 @@ pub fn fault_of(error: &reqwest::Error) -> &'static str {
         if cause.is::<rustls::Error>() {
             return "TLS failed (is the certificate trusted?)";
         }
-        if cause.to_string().contains("dns error") {
+        let text = cause.to_string();
+        if text.contains("dns error") {
             return "its name does not resolve";
+        }
+        if let Some(named) = named_proxy_fault(&text).filter(|_| cause.source().is_none()) {
+            return named;
         }
         source = cause.source();
     }
     if error.is_connect() { "no connection" } else { "the connection broke" }
+}
+
+/// hyper-util's error of a tunnel has no public type.
+fn named_proxy_fault(text: &str) -> Option<&'static str> {
+    match text.strip_prefix("tunnel error: ")? {
+        "proxy authorization required" => Some("the outbound proxy asks for another user or password"),
+        _ => Some("the outbound proxy does not lead there"),
+    }
 }
 
 fn named_io_fault(error: &io::Error) -> Option<&'static str> {
@@ -119,5 +165,21 @@ mod tests {
     fn long_texts_are_cut_between_characters() {
         let clean = scrubbed(&"码".repeat(1000), &[]);
         assert!(clean.len() <= ERRMSG_LIMIT && clean.chars().all(|character| character == '码'));
+    }
+
+    #[test]
+    fn names_the_address_that_wecom_saw() {
+        let refusal = |errmsg: &str| Refusal::new(60020, errmsg, Api::WithToken, &[]);
+        let real = refusal(
+            "not allow to access from your ip, hint: [1600000000123456789012345], from ip: 203.0.113.7, \
+             more info at https://open.work.weixin.qq.com/devtool/query?e=60020",
+        );
+        assert_eq!(real.seen_address(), "203.0.113.7".parse().ok());
+        assert!(real.advice().unwrap().contains("list 203.0.113.7 in the console"));
+        assert_eq!(refusal("from ip: 2001:db8::1").seen_address(), "2001:db8::1".parse().ok());
+        for strange in ["", "from ip:", "from ip: everywhere, 1.2.3.4"] {
+            assert_eq!(refusal(strange).seen_address(), None, "{strange}");
+            assert!(refusal(strange).advice().unwrap().contains("trusted IPs"), "{strange}");
+        }
     }
 }

@@ -8,10 +8,12 @@ mod errcode;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
+mod outbound;
 
 pub use accounts::{AccountAccess, ListedAccount};
 pub use errcode::{Api, Class, Errcode};
 pub use error::{Refusal, WecomError, fault_of};
+pub use outbound::{Outbound, UnusableProxy};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +26,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::domain::{App, Fingerprint, Secret};
+use crate::domain::{App, CorpId, Fingerprint, Secret};
 
 /// A grant has some 600 bytes; more than this is no answer of WeCom.
 const GRANT_LIMIT: usize = 64 * 1024;
@@ -76,19 +78,20 @@ pub struct WecomClient {
     token_source: TokenSource,
     accounts_url: Url,
     limit: Duration,
-    http: Client,
+    outbound: Outbound,
     loop_mark: Arc<str>,
 }
 
 impl WecomClient {
-    pub fn new(settings: WecomSettings, http: Client) -> Self {
+    pub fn new(settings: WecomSettings, outbound: impl Into<Outbound>) -> Self {
         let accounts_url = api_url(&settings.api_base, "kf/account/list");
         let (token_url, token_source) = match settings.token_url {
             Some(url) => (url, TokenSource::TokenService),
             None => (api_url(&settings.api_base, "gettoken"), TokenSource::Wecom),
         };
         let loop_mark = Fingerprint::of(&[token_url.as_str().as_bytes()]).as_str().into();
-        Self { token_url, token_source, accounts_url, limit: settings.limit, http, loop_mark }
+        let (limit, outbound) = (settings.limit, outbound.into());
+        Self { token_url, token_source, accounts_url, limit, outbound, loop_mark }
     }
 
     /// Asks for the app's access token. `invalid_token`, the one that failed, is told to a token
@@ -102,10 +105,15 @@ impl WecomClient {
         if let Some(token) = told {
             url.query_pairs_mut().append_pair("invalid_token", token.expose());
         }
-        let request = self.http().get(url).header(LOOP_HEADER, &*self.loop_mark);
-        let secrets = [app.secret.expose(), told.map_or("", Secret::expose)];
         let call =
             Call { endpoint: "gettoken", api: Api::GetToken, host: host(&self.token_url), body_limit: GRANT_LIMIT };
+        let http = match self.token_source {
+            TokenSource::Wecom => self.http(&app.corp_id, &call).await?,
+            // It is not WeCom, and sees every corp anyway.
+            TokenSource::TokenService => self.outbound.common(),
+        };
+        let request = http.get(url).header(LOOP_HEADER, &*self.loop_mark);
+        let secrets = [app.secret.expose(), told.map_or("", Secret::expose)];
         let answer: GrantAnswer = self.call(request, &call, &secrets).await?;
         answer.granted().ok_or_else(|| call.bad_answer("a grant without access_token or expires_in"))
     }
@@ -117,9 +125,9 @@ impl WecomClient {
         header.is_some_and(|value| value.as_bytes() == self.loop_mark.as_bytes())
     }
 
-    /// The client of a call. A corp's own outbound proxy has its place here.
-    fn http(&self) -> &Client {
-        &self.http
+    async fn http(&self, corp: &CorpId, call: &Call) -> Result<Client, WecomError> {
+        let unreachable = |_| WecomError::Unreachable { host: call.host.clone(), reason: UnusableProxy::REASON };
+        self.outbound.of(corp).await.map_err(unreachable)
     }
 
     async fn call<T: DeserializeOwned>(

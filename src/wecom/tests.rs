@@ -2,12 +2,18 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::fake::{FakeWecom, Reply, app, client, grant, refusal};
 use super::*;
 use crate::domain::OpenKfId;
+use crate::egress;
 
 const SECRET: &str = "s3cr+t/&=值";
+
+fn corp() -> CorpId {
+    CorpId::parse("ww1").unwrap()
+}
 
 #[tokio::test]
 async fn a_secret_arrives_as_it_is_written() {
@@ -77,6 +83,30 @@ async fn what_is_no_answer_of_wecom_is_told_without_the_secret() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_refuses_is_told_from_a_wecom_that_does() {
+    for (status, words) in
+        [("407 Proxy Authentication Required", "another user or password"), ("403 No", "does not lead there")]
+    {
+        let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://user:s3cr-password@{}", proxy.local_addr().unwrap())).unwrap();
+        let http = egress::wecom_client(Some(&url), None, WecomSettings::DEFAULT_LIMIT).unwrap();
+        let client = WecomClient::new(WecomSettings::new(Url::parse("https://wecom.invalid").unwrap(), None), http);
+        let refusing = async {
+            let (mut stream, _) = proxy.accept().await.unwrap();
+            assert_ne!(stream.read(&mut [0; 4096]).await.unwrap(), 0);
+            stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await.unwrap();
+        };
+        let app = app("ww1", SECRET);
+        let (error, ()) = tokio::join!(client.gettoken(&app, None), refusing);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with("wecom.invalid cannot be reached: the outbound proxy") && error.contains(words),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_account_is_looked_for_on_all_pages() {
     let wecom = FakeWecom::start(|asked| {
         let offset = asked.body["offset"].as_u64().unwrap();
@@ -90,7 +120,11 @@ async fn an_account_is_looked_for_on_all_pages() {
     for (kf, access) in
         [("wk0", AccountAccess::Managed), ("wk249", AccountAccess::Listed), ("wk250", AccountAccess::NotListed)]
     {
-        assert_eq!(client.account_access(&token, &OpenKfId::parse(kf).unwrap()).await.unwrap(), access, "{kf}");
+        assert_eq!(
+            client.account_access(&corp(), &token, &OpenKfId::parse(kf).unwrap()).await.unwrap(),
+            access,
+            "{kf}"
+        );
     }
     assert_eq!(wecom.calls(), 1 + 3 + 3);
 }
@@ -99,7 +133,7 @@ async fn an_account_is_looked_for_on_all_pages() {
 async fn a_list_without_end_is_given_up() {
     let page: Vec<_> = (0..100).map(|n| json!({ "open_kfid": format!("wk{n}") })).collect();
     let wecom = FakeWecom::start(move |_| Reply::Json(json!({ "account_list": page }))).await;
-    let error = wecom.client().account_access(&Secret::new("T"), &OpenKfId::parse("other").unwrap()).await;
+    let error = wecom.client().account_access(&corp(), &Secret::new("T"), &OpenKfId::parse("other").unwrap()).await;
     assert!(matches!(error, Err(WecomError::BadAnswer { .. })));
     assert_eq!(wecom.calls(), 100);
 }

@@ -14,6 +14,8 @@ mod delivery;
 mod demo;
 mod doctor;
 mod doors;
+mod egress;
+mod explain;
 mod harness;
 mod journey;
 mod load;

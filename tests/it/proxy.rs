@@ -289,3 +289,52 @@ async fn the_password_opens_the_proxy_and_goes_no_further() {
         assert!(answer.headers().get("got-authorization").is_none(), "{:?}", answer.headers());
     }
 }
+
+/// A program that nobody here wrote, whose base address is the gateway. `tests/run` installs and runs it.
+mod foreign {
+    use std::path::Path;
+    use std::process::Stdio;
+
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::process::{Child, Command};
+
+    use super::*;
+
+    fn wechatpy(gateway: &Gateway, customer: &str, sync_token: &str) -> Child {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut command = Command::new("python3");
+        command.arg(root.join("tests/simulator/wechatpy_gateway_app.py"));
+        command.args([gateway.url(), CORP, SECRET, ACCOUNT, customer, sync_token]);
+        command.env("PYTHONPATH", root.join("target/foreign/python"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.spawn().unwrap()
+    }
+
+    #[tokio::test]
+    #[ignore = "needs what tests/simulator/install installs"]
+    async fn programs_of_wechatpy_share_one_token_and_notice_no_revocation() {
+        let (gateway, wecom) = gateway_and_wecom().await;
+        let mut programs = Vec::new();
+        for customer in ["Ling", "Mei", "Tao"] {
+            wecom.customer_writes_silently(CORP, ACCOUNT, customer, &format!("我是{customer}"));
+            programs.push(wechatpy(&gateway, customer, &wecom.sync_token(CORP, ACCOUNT)));
+        }
+        let mut told = Vec::new();
+        for program in &mut programs {
+            let mut lines = BufReader::new(program.stdout.take().unwrap());
+            let mut line = String::new();
+            lines.read_line(&mut line).await.unwrap();
+            assert_eq!(line, "ready\n");
+            told.push(lines);
+        }
+        assert_eq!(wecom.calls(Api::GetToken), 1, "one token for all programs");
+        wecom.revoke_tokens(CORP);
+        for (program, mut lines) in programs.iter_mut().zip(told) {
+            program.stdin.take().unwrap().write_all(b"\n").await.unwrap();
+            let mut rest = String::new();
+            lines.read_to_string(&mut rest).await.unwrap();
+            assert!(rest.ends_with("wechatpy: ok\n") && program.wait().await.unwrap().success(), "{rest}");
+        }
+        assert_eq!(wecom.calls(Api::GetToken), 2, "renewed once, by the gateway");
+    }
+}

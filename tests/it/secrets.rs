@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use wxkf_gateway::simulator::bot::{Behaviour, Bot};
 use wxkf_gateway::simulator::wecom::{Api, Credential, Fault, Stamp, Wecom, signed_callback, verification_query};
 
+use crate::harness::tls::client_through;
 use crate::harness::{ACCOUNT, CORP, Gateway, SOON, bot_options};
 use crate::registry::fields;
 use crate::tokens::serve;
@@ -28,6 +29,7 @@ const AES_KEY: &str = "seededAesKeyOfTheSecretsTestABCDEFGHIJKLMNO";
 const PASSWORD: &str = "seeded.puppet~password";
 const ADMIN: &str = "seeded+admin/token=of-the-secrets-test";
 const PROXY_PASSWORD: &str = "seededProxyPassword";
+const BEHIND_A_PROXY: &str = "ww-behind-a-proxy";
 const MASTER_KEY: &str = "c2VlZGVkLW1hc3Rlci1rZXktb2YtMzItYnl0ZXMtLi4=";
 
 /// A secret in the spellings in which it could slip out.
@@ -112,7 +114,9 @@ async fn operators_call(gateway: &Gateway, answers: &Answers) {
     let put = |body: Value| admin(gateway, Method::PUT, &corp).json(&body);
     let pair = json!({ "token": TOKEN, "encodingAESKey": AES_KEY });
     let proxy = format!("http://user:{PROXY_PASSWORD}@127.0.0.1:9");
-    let declared = answers.to(put(json!({ "credentials": [pair], "wecomProxy": proxy }))).await;
+    let declared = answers.to(put(json!({ "credentials": [pair] }))).await;
+    let behind_a_proxy = admin(gateway, Method::PUT, &format!("/corps/{BEHIND_A_PROXY}"));
+    answers.to(behind_a_proxy.json(&json!({ "credentials": [], "wecomProxy": proxy }))).await;
     let kept = json!({ "id": declared["credentials"][0]["id"], "token": TOKEN });
     for wrong in [
         json!({ "credentials": [kept, { "token": AES_KEY, "encodingAESKey": TOKEN }, SECRET] }),
@@ -205,7 +209,20 @@ async fn programs_call(gateway: &Gateway, wecom: &Wecom, answers: &Answers) -> S
         token_of(gateway, CORP, SECRET, Some(&granted)).await;
     }
     wecom.heal();
+    let nobody = token_of(gateway, BEHIND_A_PROXY, SECRET, None).await;
+    assert_eq!(nobody["errcode"], 504, "its proxy is none: {nobody}");
     granted
+}
+
+async fn travellers_call(gateway: &Gateway, wecom: &Wecom, answers: &Answers) {
+    let egress = gateway.listener("EGRESS_PORT").unwrap();
+    for password in [PASSWORD, PROXY_PASSWORD] {
+        let client = client_through(&egress.replace("http://", &format!("http://bot:{password}@")));
+        for url in [&format!("{}/cgi-bin/kf/account/list", wecom.base_url()), "http://elsewhere.invalid/"] {
+            answers.to(client.get(url).query(&[("corpid", CORP), ("corpsecret", SECRET)])).await;
+        }
+        assert!(client.get("https://elsewhere.invalid/").send().await.is_err());
+    }
 }
 
 async fn wecom_calls(gateway: &Gateway, wecom: &Wecom, answers: &Answers) {
@@ -243,6 +260,7 @@ async fn no_secret_is_logged_answered_measured_or_kept_readable() {
         ("ADMIN_TOKEN", ADMIN),
         ("MASTER_KEY", MASTER_KEY),
         ("WECOM_API_BASE_URL", &wecom.base_url()),
+        ("EGRESS_PORT", "0"),
     ])
     .await;
     wecom.set_callback_url(CORP, &gateway.callback_url(CORP));
@@ -251,6 +269,7 @@ async fn no_secret_is_logged_answered_measured_or_kept_readable() {
     bots_call(&gateway, &answers).await;
     document::every_operation(&gateway, &answers).await;
     let access_token = programs_call(&gateway, &wecom, &answers).await;
+    travellers_call(&gateway, &wecom, &answers).await;
 
     let mut options = bot_options(&gateway, &wecom);
     (options.secret, options.credential) = (SECRET.to_owned(), credential());

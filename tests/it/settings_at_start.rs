@@ -80,6 +80,15 @@ fn all_faults_are_named_at_once_those_of_corps_file_too() {
 }
 
 #[test]
+fn a_forward_proxy_for_everybody_stops_the_start() {
+    let settings = [("EGRESS_PORT", "0"), ("BIND_ADDRESS", "0.0.0.0"), ("EGRESS_HOSTS", "http://qyapi.weixin.qq.com")];
+    let (code, stderr) = failed_start(&mut gateway(&settings));
+    assert_eq!((code, stderr.lines().count()), (78, 2), "{stderr}");
+    assert!(stderr.contains("error: EGRESS_PORT: ") && stderr.contains("set PUPPET_PASSWORD"), "{stderr}");
+    assert!(stderr.contains("error: EGRESS_HOSTS: `http://qyapi.weixin.qq.com` is no host"), "{stderr}");
+}
+
+#[test]
 fn a_corps_file_that_cannot_be_read_stops_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let data = ("DATA_DIR", dir.path().to_str().unwrap());

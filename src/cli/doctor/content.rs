@@ -23,7 +23,7 @@ pub(super) async fn read(store: Arc<dyn Store>, config: &Config) -> Result<Store
     let bots = all_bots(&*store).await?;
     let registered = bots.iter().map(|bot| &bot.corp_id);
     let ids: BTreeSet<CorpId> = declared.iter().map(|corp| &corp.id).chain(registered).cloned().collect();
-    let directory = Directory::new(corps, store.clone(), Sharing::Exclusive);
+    let directory = Arc::new(Directory::new(corps, store.clone(), Sharing::Exclusive));
     let mut known = Vec::new();
     for id in ids {
         let keys = directory.keys(&id).await?;
@@ -31,10 +31,9 @@ pub(super) async fn read(store: Arc<dyn Store>, config: &Config) -> Result<Store
         let is_covered = |bot: &Puppet| credentials.iter().any(|credential| credential.id == bot.pair_id());
         let uncovered = bots.iter().filter(|bot| bot.online && bot.corp_id == id && !is_covered(bot));
         let uncovered = uncovered.map(|bot| bot.kf_id.to_string()).collect();
-        let wecom_proxy = declared.iter().find(|corp| corp.id == id).and_then(|corp| corp.wecom_proxy.clone());
-        known.push(KnownCorp { id, credentials, uncovered, wecom_proxy });
+        known.push(KnownCorp { id, credentials, uncovered });
     }
-    Ok(Stored { store, corps: known, bots })
+    Ok(Stored { store, directory, corps: known, bots })
 }
 
 async fn all_bots(store: &dyn Store) -> Result<Vec<Puppet>> {

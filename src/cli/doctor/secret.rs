@@ -3,8 +3,10 @@
 //! With a running gateway both go through it: a token that it has is not fetched anew, and WeCom is asked from the
 //! address that counts. Without one, WeCom is asked once a secret.
 
+use std::borrow::Cow;
+
 use crate::domain::{App, Puppet};
-use crate::wecom::{Class, ListedAccount, Refusal, WecomClient, WecomError, WecomSettings};
+use crate::wecom::{Class, ListedAccount, Outbound, Refusal, WecomClient, WecomError, WecomSettings};
 
 use super::admin;
 use super::finding::{Check, Finding, Part, Tried};
@@ -29,14 +31,17 @@ pub(super) fn checks(setup: &Setup) -> Vec<Check<'_>> {
 }
 
 /// The gateway's client, towards WeCom or towards the gateway, which answers the same paths.
-fn client(setup: &Setup, app: &App) -> Result<WecomClient, &'static str> {
+fn client(setup: &Setup) -> reqwest::Result<WecomClient> {
     let config = &setup.config;
     let Some(running) = &setup.gateway else {
-        let proxy = setup.wecom_proxy_of(&app.corp_id).map(|proxy| proxy.expose().parse());
-        let proxy = proxy.transpose().map_err(|_| "the corp's wecomProxy is no address")?;
-        let http = wecom::client(config, proxy.as_ref()).map_err(|_| "the proxy cannot be used")?;
+        let common = wecom::client(config)?;
+        // A corp's own proxy goes before the common way.
+        let outbound = match &setup.stored {
+            Some(stored) => Outbound::new(common, stored.directory.clone(), LIMIT),
+            None => common.into(),
+        };
         let settings = WecomSettings::new(config.wecom_api_base_url.clone(), config.access_token_url.clone());
-        return Ok(WecomClient::new(WecomSettings { limit: LIMIT, ..settings }, http));
+        return Ok(WecomClient::new(WecomSettings { limit: LIMIT, ..settings }, outbound));
     };
     let mut base = running.main.clone();
     if let Some(password) = config.puppet_passwords.first() {
@@ -51,22 +56,21 @@ fn client(setup: &Setup, app: &App) -> Result<WecomClient, &'static str> {
 }
 
 async fn obtained(setup: &Setup, app: &App, bots: &[&Puppet], tried: Tried) -> Vec<Finding> {
-    let client = match client(setup, app) {
-        Ok(client) => client,
-        Err(fault) => return vec![tried.wrong(fault, "set HTTPS_PROXY, or the corp's wecomProxy, right")],
+    let Ok(client) = client(setup) else {
+        return vec![tried.wrong("the proxy cannot be used", "set HTTPS_PROXY right")];
     };
     let mut granted = match client.gettoken(app, None).await {
         Ok(granted) => granted,
         Err(error) => return vec![failed(setup, tried, &error)],
     };
-    let mut accounts = client.accounts(&granted.access_token).await;
+    let mut accounts = client.accounts(&app.corp_id, &granted.access_token).await;
     // Granted before the secret was reset, for one: only the renewal tells. Without a gateway it is fresh.
     if setup.gateway.is_some() && is_token_rejected(&accounts) {
         granted = match client.gettoken(app, Some(&granted.access_token)).await {
             Ok(renewed) => renewed,
             Err(error) => return vec![failed(setup, tried.and("(its cached token is dead)"), &error)],
         };
-        accounts = client.accounts(&granted.access_token).await;
+        accounts = client.accounts(&app.corp_id, &granted.access_token).await;
     }
     if let (Err(error), true) = (&accounts, is_token_rejected(&accounts)) {
         return vec![dead(setup, app, tried, error).await];
@@ -141,35 +145,7 @@ fn failed(setup: &Setup, tried: Tried, error: &WecomError) -> Finding {
 }
 
 fn advice(refusal: &Refusal) -> String {
-    if refusal.errcode.0 == 60020 {
-        let address =
-            address_in(&refusal.errmsg).map_or_else(|| "this machine's public address".to_owned(), str::to_owned);
-        return format!(
-            "list {address} in WeCom's console among the app's trusted addresses (the app's page → 企业可信IP), and \
-             wait a minute"
-        );
-    }
-    let known = refusal.errcode.advice().map(str::to_owned);
-    known.unwrap_or_else(|| format!("see WeCom's document 90313 for errcode {}", refusal.errcode))
-}
-
-/// The address that WeCom saw, somewhere in its text.
-fn address_in(errmsg: &str) -> Option<&str> {
-    let words = errmsg.split(|char: char| !char.is_ascii_hexdigit() && char != '.' && char != ':');
-    let words = words.map(|word| word.trim_matches('.').trim_end_matches(':'));
-    words.into_iter().find(|word| word.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_unspecified()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_the_address_that_wecom_saw() {
-        let errmsg = "not allow to access from your ip, hint: [1700000000123456789abcdef], from ip: 203.0.113.7, \
-            more info at https://open.work.weixin.qq.com/devtool/query?e=60020";
-        assert_eq!(address_in(errmsg), Some("203.0.113.7"));
-        assert_eq!(address_in("2001:db8::7 is no trusted address"), Some("2001:db8::7"));
-        assert_eq!(address_in("not allowed: your address is no trusted one."), None);
-    }
+    let known = refusal.advice().map(Cow::into_owned);
+    let known = known.unwrap_or_else(|| format!("see WeCom's document 90313 for errcode {}", refusal.errcode));
+    if refusal.errcode.0 == 60020 { format!("{known}; the console calls them 企业可信IP") } else { known }
 }

@@ -10,7 +10,7 @@ use reqwest::Client;
 use crate::config::{Config, read_admin_token};
 use crate::domain::{App, AppKey, CallbackCredential, CorpId, Puppet, Secret};
 use crate::egress::{self, DenyList};
-use crate::store::Store;
+use crate::store::{Directory, Store};
 
 use super::gateway::Running;
 
@@ -32,6 +32,7 @@ pub(super) struct Setup {
 /// What the store and `CORPS_FILE` hold.
 pub(super) struct Stored {
     pub store: Arc<dyn Store>,
+    pub directory: Arc<Directory>,
     pub corps: Vec<KnownCorp>,
     pub bots: Vec<Puppet>,
 }
@@ -42,7 +43,6 @@ pub(super) struct KnownCorp {
     pub credentials: Vec<CallbackCredential>,
     /// Bots whose own pair is not among the credentials.
     pub uncovered: Vec<String>,
-    pub wecom_proxy: Option<Secret>,
 }
 
 impl Setup {
@@ -75,9 +75,5 @@ impl Setup {
             apps.entry(app.key()).or_insert_with(|| (app, Vec::new())).1.push(bot);
         }
         apps.into_values().collect()
-    }
-
-    pub(super) fn wecom_proxy_of(&self, corp: &CorpId) -> Option<&Secret> {
-        self.corps().iter().find(|known| known.id == *corp)?.wecom_proxy.as_ref()
     }
 }

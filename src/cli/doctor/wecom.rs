@@ -35,12 +35,9 @@ pub(super) fn checks(setup: &Setup) -> Vec<Check<'_>> {
     ]
 }
 
-/// The client as the gateway has it, by this proxy instead when one is given.
-pub(super) fn client(config: &Config, proxy: Option<&Url>) -> reqwest::Result<Client> {
-    match proxy {
-        Some(proxy) => egress::wecom_client(Some(proxy), None, LIMIT),
-        None => egress::wecom_client(config.https_proxy.as_ref(), config.no_proxy.as_deref(), LIMIT),
-    }
+/// The client of calls for nobody in particular, as the gateway has it.
+pub(super) fn client(config: &Config) -> reqwest::Result<Client> {
+    egress::wecom_client(config.https_proxy.as_ref(), config.no_proxy.as_deref(), LIMIT)
 }
 
 /// The proxy without its password.
@@ -82,7 +79,7 @@ struct Verdict {
 }
 
 async fn reached(config: &Config, url: &str, tried: Tried) -> Vec<Finding> {
-    let http = match client(config, None) {
+    let http = match client(config) {
         Ok(http) => http,
         Err(_) => return vec![tried.wrong("no such client can be set up", "set HTTPS_PROXY right")],
     };

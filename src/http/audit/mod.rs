@@ -213,6 +213,18 @@ where
     }
 }
 
+/// Who is at the other end of the connection: the proxy, where one stands before the gateway.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub Option<IpAddr>);
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(address(&parts.extensions)))
+    }
+}
+
 /// Where the connection came from.
 pub(super) fn address(extensions: &Extensions) -> Option<IpAddr> {
     let peer: &ConnectInfo<SocketAddr> = extensions.get()?;

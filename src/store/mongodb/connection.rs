@@ -30,8 +30,10 @@ const CONNECT: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Less than the four minutes after which load balancers forget a connection.
 const MAX_IDLE: Duration = Duration::from_secs(180);
-/// Concurrent callers share commands, so that few connections are busy.
-const MAX_CONNECTIONS: u32 = 32;
+/// Concurrent callers share commands, so that few connections are busy. More would only stand in line at
+/// the server, and FerretDB 1 locks itself up for good where a hundred updates meet: each holds one
+/// connection to its database and waits for a second one out of a hundred.
+const MAX_CONNECTIONS: u32 = 10;
 
 /// How long an operation may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

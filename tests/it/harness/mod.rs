@@ -4,6 +4,7 @@
 mod gateway;
 mod relay;
 pub(crate) mod servers;
+pub(crate) mod tls;
 
 pub(crate) use gateway::{ADMIN_TOKEN, Gateway};
 
