@@ -21,7 +21,7 @@
 //!
 //! | room | for | stands on |
 //! |---|---|---|
-//! | [`cli`] | one file a command | everything |
+//! | [`cli`] | one file or folder a command | everything |
 //! | [`simulator`] | a fake WeCom, a fake bot, a customer | callback's crypto, egress |
 //! | [`server`] | listeners: limits, drain | lifecycle |
 //! | [`router`] | every route on one page, by audience | the `routes.rs` of each room, app |

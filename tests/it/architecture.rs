@@ -8,9 +8,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "access_token",
             "app",
             "callback",
             "config",
+            "dispatcher",
             "domain",
             "egress",
             "lifecycle",
@@ -19,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "simulator",
             "store",
             "telemetry",
+            "wecom",
         ],
     ),
     ("simulator", &["callback", "domain", "egress", "lifecycle"]),

@@ -66,6 +66,11 @@ impl MongoStore {
         let holder = Holder::new(&connection, tasks);
         Ok(Self { connection, keys, puppet_reads, holder, claiming: tokio::sync::Mutex::default() })
     }
+
+    /// Fails when a value needs a key that is not among the store's. Changes nothing.
+    pub async fn check_keys(&self) -> Result<()> {
+        keys::check_all(&self.connection, &self.keys).await
+    }
 }
 
 #[async_trait]
