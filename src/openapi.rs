@@ -1,6 +1,8 @@
 //! The head of the OpenAPI document: what the gateway is, its tags and its doors. The operations
 //! come from the handlers (`router.rs`).
 
+pub mod docs;
+
 use std::sync::Arc;
 
 use axum::Extension;

@@ -4,7 +4,7 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::any;
+use axum::routing::{any, get};
 use axum::{Extension, Router};
 use tower::Layer as _;
 use tower_http::normalize_path::NormalizePathLayer;
@@ -61,6 +61,8 @@ fn operations() -> OpenApiRouter<AppState> {
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .routes(routes!(openapi::serve))
+        .routes(routes!(openapi::docs::page))
+        .route("/docs/{*file}", get(openapi::docs::file))
 }
 
 /// The whole document; needs no gateway.
