@@ -31,3 +31,4 @@ mod store;
 mod token_cache;
 mod tokens;
 mod vectors;
+mod webhooks;
