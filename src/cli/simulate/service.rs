@@ -33,7 +33,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "SECRET")]
     secret: Option<String>,
     /// What events are answered: a status such as 200, 400 or 503; `slow` (200 after 30 s); `hang` (cut after
-    /// 30 s); `random` (every second one 503)
+    /// 30 s); `random` (503 to about half of them)
     #[arg(long, value_name = "ANSWER", default_value = "200")]
     answer: AnswerArg,
     /// Token of the corp's callbacks, for the format `as-received`
