@@ -22,15 +22,16 @@
 //! | room | for | stands on |
 //! |---|---|---|
 //! | [`cli`] | one file or folder a command | everything |
-//! | [`simulator`] | a fake WeCom, a fake bot, a customer | callback's crypto, egress |
+//! | [`simulator`] | a fake WeCom, a fake bot, a fake service, a customer | callback's crypto, services' signatures, egress |
 //! | [`server`] | listeners: limits, drain | lifecycle |
 //! | [`router`] | every route on one page, by audience | the `routes.rs` of each room, app |
-//! | [`openapi`] | the document's head, tags and doors | |
+//! | [`openapi`] | the document's head, tags, doors and webhooks | services |
 //! | [`app`] | the only place that wires | all services |
 //! | [`admin`] | the operators' API | tokens, callback, dispatcher, store, http |
 //! | [`manager`] | the registry of bots, and the proof behind it | tokens, dispatcher, store, wecom |
 //! | [`callback`] | verify, open, hand on; explain what fails | dispatcher, store |
 //! | [`proxy`] | WeCom's API through the gateway, with tokens filled in and healed; the forward proxy | tokens, http, egress |
+//! | [`services`] | other services of an app: which events they take, in which form, signed how | domain |
 //! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
 //! | [`access_token`] | one upstream call per token life | store, wecom |
 //! | [`http`] | what all routes share: doors, bodies, problems, health, the record of changes | store, telemetry |
@@ -110,6 +111,7 @@ pub mod openapi;
 pub mod proxy;
 pub mod router;
 pub mod server;
+pub mod services;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;

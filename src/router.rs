@@ -75,6 +75,7 @@ pub fn document() -> Document {
         .merge(operations());
     let mut document = routes.into_openapi();
     openapi::describe_doors(&mut document);
+    openapi::describe_webhooks(&mut document);
     Document::new(&document)
 }
 

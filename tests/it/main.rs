@@ -32,3 +32,4 @@ mod store;
 mod token_cache;
 mod tokens;
 mod vectors;
+mod webhooks;
