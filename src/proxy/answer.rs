@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use futures::stream::{self, BoxStream};
+use futures::stream::BoxStream;
 use http::{HeaderMap, StatusCode, header};
 use reqwest::Response;
 use serde::Deserialize;
@@ -19,7 +19,14 @@ const JUDGED: usize = 64 * 1024;
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    pub body: BoxStream<'static, Chunk>,
+    pub body: AnswerBody,
+}
+
+/// What is sent to the caller.
+pub enum AnswerBody {
+    /// It was read already.
+    Whole(Bytes),
+    Stream(BoxStream<'static, Chunk>),
 }
 
 /// What an answer says of its call's token.
@@ -38,14 +45,8 @@ struct Refusal {
 
 impl Answer {
     pub(super) fn of(mut response: Response) -> Self {
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        let body = response.bytes_stream().map(|chunk| chunk.map_err(Into::into)).boxed();
-        Self::new(status, headers, body)
-    }
-
-    fn new(status: StatusCode, mut headers: HeaderMap, body: BoxStream<'static, Chunk>) -> Self {
-        super::headers::strip(&mut headers);
-        Self { status, headers, body }
+        let (status, headers) = head(&mut response);
+        Self { status, headers, body: AnswerBody::Stream(chunks(response)) }
     }
 }
 
@@ -56,18 +57,28 @@ impl std::fmt::Debug for Answer {
 }
 
 /// Reads a small JSON answer; whatever it is, it can go on as it came.
-pub(super) async fn judge(response: Response) -> (Verdict, Answer) {
+pub(super) async fn judge(mut response: Response) -> (Verdict, Answer) {
     let json = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let json = json.is_some_and(|kind| kind.to_ascii_lowercase().contains("json"));
     if !json || response.content_length().is_some_and(|length| length > JUDGED as u64) {
         return (Verdict::Fine, Answer::of(response));
     }
-    let Answer { status, headers, body } = Answer::of(response);
-    let (verdict, body) = match gather(body, JUDGED).await {
-        Gathered::Whole(whole) => (verdict(&whole), stream::iter([Ok(whole)]).boxed()),
-        Gathered::Stream(body) => (Verdict::Fine, body),
+    let (status, headers) = head(&mut response);
+    let (verdict, body) = match gather(chunks(response), JUDGED).await {
+        Gathered::Whole(whole) => (verdict(&whole), AnswerBody::Whole(whole)),
+        Gathered::Stream(body) => (Verdict::Fine, AnswerBody::Stream(body)),
     };
     (verdict, Answer { status, headers, body })
+}
+
+fn head(response: &mut Response) -> (StatusCode, HeaderMap) {
+    let mut headers = std::mem::take(response.headers_mut());
+    super::headers::strip(&mut headers);
+    (response.status(), headers)
+}
+
+fn chunks(response: Response) -> BoxStream<'static, Chunk> {
+    response.bytes_stream().map(|chunk| chunk.map_err(Into::into)).boxed()
 }
 
 fn verdict(body: &Bytes) -> Verdict {

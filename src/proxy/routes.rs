@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use metrics::counter;
 use tracing::{debug, warn};
 
-use super::answer::Answer;
+use super::answer::{Answer, AnswerBody};
 use super::{ApiPath, ApiProxy, Call, CallBody, ProxyError, headers};
 use crate::access_token::AccessTokens;
 use crate::access_token::routes::{self as token_routes, TokenAnswer};
@@ -108,7 +108,10 @@ fn answer(outcome: Result<Answer, ProxyError>) -> Response {
     counter!("wxkf_proxy_requests_total", "result" => label).increment(1);
     match outcome {
         Ok(answer) => {
-            let mut response = Response::new(Body::from_stream(answer.body));
+            let mut response = Response::new(match answer.body {
+                AnswerBody::Whole(whole) => Body::from(whole),
+                AnswerBody::Stream(chunks) => Body::from_stream(chunks),
+            });
             *response.status_mut() = answer.status;
             *response.headers_mut() = answer.headers;
             response
