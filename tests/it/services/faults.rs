@@ -6,8 +6,9 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::receiver::Manner;
-use super::{Company, SOON, declare, json, numbered, texts};
-use crate::delivery::eventually;
+use super::{Company, SOON, declare, json, numbered, signed_callback, texts, xml};
+use crate::delivery::{SmallDisk, eventually};
+use crate::harness::credential;
 
 const ALL: [&str; 1] = ["text"];
 
@@ -123,6 +124,45 @@ async fn what_is_not_taken_within_its_ttl_expires() {
     }
     let metrics = company.world.gateway.get("/metrics").send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("wxkf_service_expired_total{reason=\"ttl\"} 3"), "{metrics}");
+}
+
+#[tokio::test]
+async fn what_a_service_cannot_be_stored_for_is_not_acknowledged() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let data = disk.path().join("data");
+    let company = Company::start_with(&[("DATA_DIR", data.to_str().unwrap())]).await;
+    company.declare("crm", &["*"], "decrypted-xml").await;
+    company.services.meet("crm", Manner::Answer(503));
+    company.world.register("wk1").await;
+    disk.fill();
+    let mut acknowledged = Vec::new();
+    for number in 0.. {
+        let text = format!("n{number}");
+        match company.world.post(&signed_callback(&credential(), &numbered(&text))).await.0 {
+            200 => acknowledged.push(text),
+            503 => break,
+            other => panic!("answered {other}"),
+        }
+        assert!(number < 5_000, "the disk does not get full");
+    }
+    // The bot has it; the service has not.
+    let mut refused = 0;
+    while company.world.post(&signed_callback(&credential(), &xml("kf_msg_or_event", &format!("t{refused}")))).await.0
+        == 200
+    {
+        refused += 1;
+        assert!(refused < 100, "the disk has space again");
+    }
+    company.world.takes("wk1", &format!("t{refused}"), SOON).await;
+    disk.free();
+    let again = eventually(SOON, async || {
+        company.world.post(&signed_callback(&credential(), &xml("kf_msg_or_event", "again"))).await.0 == 200
+    });
+    assert!(again.await, "it recovers without a restart");
+    company.services.meet("crm", Manner::Take);
+    company.takes("crm", acknowledged.len() + 1).await;
+    let taken = texts(&company.services.taken("crm"));
+    assert!(acknowledged.iter().all(|text| taken.contains(text)), "{acknowledged:?} {taken:?}");
 }
 
 #[tokio::test]

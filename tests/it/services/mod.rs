@@ -30,7 +30,11 @@ struct Company {
 
 impl Company {
     async fn start() -> Self {
-        let world = World::start(&[("DISPATCH_TIMEOUT", "2s")]).await;
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let world = World::start(&[&[("DISPATCH_TIMEOUT", "2s")], settings].concat()).await;
         Self { world, services: Receiver::start().await }
     }
 
