@@ -210,7 +210,7 @@ pub async fn put(
     if let Some(changes) = words::between(was, &service) {
         auditor.record(Act::new(Action::SERVICE_PUT, &key, changes)).await;
     }
-    info!(service = %key, url = %service.url, format = service.format.as_str(), "a service was declared");
+    info!(service = %key, format = service.format.as_str(), "a service was declared");
     Ok(Json(ServiceView::from(&service)))
 }
 

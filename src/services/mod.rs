@@ -41,8 +41,8 @@ pub use rules::Rules;
 
 /// What the store may take for one callback.
 const STORE_LIMIT: Duration = Duration::from_secs(2);
-/// WeCom repeats an unanswered callback within this time. Longer than the queue itself knows: what was
-/// delivered is gone from there.
+/// WeCom repeats an unanswered callback within this time. What was delivered is gone from the queue, and
+/// remembered here for so long; in a shared store it is there, too.
 const REPEAT_WINDOW: Duration = Duration::from_secs(60);
 /// Callbacks remembered for that, some 200 bytes each.
 const REMEMBERED: u64 = 50_000;

@@ -23,8 +23,31 @@ impl ServiceRules for Rules {
     fn faults(&self, service: &Service) -> Vec<(&'static str, String)> {
         let address = self.denied.denies_literal(service.url.url());
         let url = address.map(|address| ("url", format!("leads to {address}: DISPATCH_DENY_NETWORKS forbids that")));
-        let events = Filter::parse(&service.events).err().map(|rule| ("events", rule));
+        let events = events_fault(&service.events).map(|rule| ("events", rule));
         let secret = service.secret.as_ref().and_then(|secret| SigningSecret::parse(secret.expose()).err());
         url.into_iter().chain(events).chain(secret.map(|rule| ("secret", rule))).collect()
+    }
+}
+
+/// What is wrong with the events. An entry that looks like no name is not repeated: it may be a secret in
+/// the wrong place.
+fn events_fault(events: &[String]) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.!*".contains(&byte);
+    match events.iter().position(|entry| entry.len() > 64 || !entry.bytes().all(plain)) {
+        Some(at) => Some(format!("entry {} is no name of an event such as text or change_contact.create_user", at + 1)),
+        None => Filter::parse(events).err(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_no_name_is_not_repeated() {
+        let fault = |events: &[&str]| events_fault(&events.iter().map(|&entry| entry.to_owned()).collect::<Vec<_>>());
+        assert_eq!(fault(&["*", "!click", "change_contact.create_user"]), None);
+        assert!(fault(&["click", "s3cret/of=the-app"]).is_some_and(|rule| rule.starts_with("entry 2 is no name")));
+        assert!(fault(&[]).is_some());
     }
 }

@@ -317,7 +317,8 @@ impl<'s> Sender<'s> {
 
     async fn delete_delivered(&mut self) -> Result<()> {
         if !self.delivered.is_empty() {
-            self.inner.queues.delete_queued(self.service, &self.delivered).await?;
+            let now = self.inner.clock.now();
+            self.inner.queues.settle_queued(self.service, &self.delivered, now).await?;
             self.delivered.clear();
         }
         Ok(())

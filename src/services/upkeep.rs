@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use super::Inner;
+use super::{Inner, REPEAT_WINDOW};
 use crate::domain::ServiceKey;
 use crate::store::{QueueBounds, Result};
 
@@ -41,7 +41,8 @@ impl Inner {
             }
             if Instant::now() >= next_sweep {
                 next_sweep = Instant::now() + SWEEP_EVERY;
-                if let Err(error) = self.queues.sweep_queues(self.clock.now() - KEEP_EXPIRED).await {
+                let now = self.clock.now();
+                if let Err(error) = self.queues.sweep_queues(now - KEEP_EXPIRED, now - REPEAT_WINDOW).await {
                     warn!(error = %error, "cannot sweep old events of services");
                 }
             }

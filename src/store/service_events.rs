@@ -67,8 +67,12 @@ pub trait ServiceEvents: Debug + Send + Sync {
     /// The oldest live events of the queue, in its order, at most `limit`. For its sender.
     async fn oldest_queued(&self, service: &ServiceKey, limit: usize) -> Result<Vec<QueuedEvent>>;
 
-    /// Deletes these events of the queue, whatever their state; returns how many were there. Undone by a
-    /// crash at worst: then they are sent again.
+    /// Takes these events out of the queue: they were delivered, as of `at`. Undone by a crash at worst: then
+    /// they are sent again. A store that other processes append to as well knows their repeats, until they
+    /// are swept; of a store of its own, the process itself does.
+    async fn settle_queued(&self, service: &ServiceKey, ids: &[EventId], at: Timestamp) -> Result<()>;
+
+    /// Deletes these events of the queue, whatever their state; returns how many were there.
     async fn delete_queued(&self, service: &ServiceKey, ids: &[EventId]) -> Result<u64>;
 
     /// Notes a failed try on a live event. False when it is gone or expired.
@@ -102,6 +106,7 @@ pub trait ServiceEvents: Debug + Send + Sync {
     /// Deletes the whole queue: its service is gone. Returns how many events it held.
     async fn drop_queue(&self, service: &ServiceKey) -> Result<u64>;
 
-    /// Deletes expired events older than `expired_before` (by `due_at`, when they expired), of all queues.
-    async fn sweep_queues(&self, expired_before: Timestamp) -> Result<u64>;
+    /// Deletes events that expired before `expired_before` (by `due_at`), of all queues, and forgets those
+    /// delivered before `delivered_before`. Returns how many expired ones.
+    async fn sweep_queues(&self, expired_before: Timestamp, delivered_before: Timestamp) -> Result<u64>;
 }

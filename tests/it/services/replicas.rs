@@ -64,16 +64,27 @@ async fn mongo_java_what_one_stored_arrives_in_order_and_a_dead_ones_queue_is_ta
     let list = |replica: usize| backlog(&pair.each[replica], "crm");
     assert!(eventually(super::SOON, async || list(1).await.is_empty()).await);
 
+    // A repeat of what was delivered comes to the other replica.
+    let inner = numbered("repeated");
+    for replica in [0, 1, 0, 1] {
+        let callback = signed_callback(&credential(), &inner);
+        let url = format!("/callback/{CORP}?{}", callback.query);
+        assert_eq!(pair.each[replica].post(&url).body(callback.body).send().await.unwrap().status(), 200);
+        assert!(eventually(super::SOON, async || pair.services.taken("crm").len() == 21).await);
+        assert!(eventually(super::SOON, async || list(1).await.is_empty()).await);
+    }
+
     pair.services.meet("crm", Manner::Answer(503));
     for number in 20..30 {
         pair.post(0, &format!("n{number}")).await;
     }
-    assert!(eventually(super::SOON, async || pair.services.calls("crm").len() > 22).await);
+    assert!(eventually(super::SOON, async || pair.services.calls("crm").len() > 23).await);
     pair.each[0].kill().await;
     pair.services.meet("crm", Manner::Take);
-    let taken_over = eventually(Duration::from_secs(30), async || pair.services.taken("crm").len() >= 30).await;
+    let taken_over = eventually(Duration::from_secs(30), async || pair.services.taken("crm").len() >= 31).await;
     assert!(taken_over, "{}", pair.each[1].log());
-    assert_eq!(texts(&pair.services.taken("crm")), numbers(0..30));
+    let expected = [numbers(0..20), vec!["repeated".to_owned()], numbers(20..30)].concat();
+    assert_eq!(texts(&pair.services.taken("crm")), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

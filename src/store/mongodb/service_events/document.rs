@@ -9,6 +9,8 @@ use crate::store::{HeldState, QueuedEvent, Result};
 
 pub(super) const LIVE: &str = "live";
 pub(super) const EXPIRED: &str = "expired";
+/// Gone for everybody but a repeat.
+pub(super) const DELIVERED: &str = "delivered";
 
 pub(super) fn state_text(state: HeldState) -> &'static str {
     match state {

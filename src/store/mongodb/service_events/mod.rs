@@ -1,4 +1,5 @@
-//! The queues of services. Queue and webhook id are the document's id, so that a repeat meets it.
+//! The queues of services. Queue and webhook id are the document's id, so that a repeat meets it; what was
+//! delivered stays for a while without its body, because a repeat may come to another replica.
 
 mod append;
 mod document;
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use mongodb::bson::{Document, doc};
 
 pub(super) use self::append::Appender;
-use self::document::{EXPIRED, LIVE, read_queued, state_text};
+use self::document::{DELIVERED, EXPIRED, LIVE, read_queued, state_text};
 use super::MongoStore;
 use super::connection::{Limit, Promise, collection};
 use super::documents::{date, limit, parsed, readable};
@@ -26,7 +27,11 @@ fn live_of(service: &ServiceKey) -> Document {
 
 /// Of any state; by the fields of the index.
 fn all_of(service: &ServiceKey) -> Document {
-    doc! { "state": { "$in": [LIVE, EXPIRED] }, "queue": service.to_string() }
+    doc! { "state": undelivered(), "queue": service.to_string() }
+}
+
+fn undelivered() -> Document {
+    doc! { "$in": [LIVE, EXPIRED] }
 }
 
 fn orders(ids: &[EventId]) -> Vec<&str> {
@@ -55,6 +60,15 @@ impl ServiceEvents for MongoStore {
         };
         let found: Vec<Document> = self.connection.run(Limit::Background, find).await?;
         readable(&found, read_queued)
+    }
+
+    async fn settle_queued(&self, service: &ServiceKey, ids: &[EventId], at: Timestamp) -> Result<()> {
+        let mut filter = all_of(service);
+        filter.insert("order", doc! { "$in": orders(ids) });
+        let fields = doc! { "state": DELIVERED, "dueAt": date(at), "size": 0_i64 };
+        let update = doc! { "$set": fields, "$unset": { "body": "", "query": "" } };
+        let settle = async |db| collection(&db, QUEUED, Promise::Light).update_many(filter, update).await;
+        self.connection.run(Limit::Background, settle).await.map(drop)
     }
 
     async fn delete_queued(&self, service: &ServiceKey, ids: &[EventId]) -> Result<u64> {
@@ -102,7 +116,7 @@ impl ServiceEvents for MongoStore {
     }
 
     async fn queued(&self, id: &EventId) -> Result<Option<QueuedEvent>> {
-        let filter = doc! { "order": id.as_str() };
+        let filter = doc! { "order": id.as_str(), "state": undelivered() };
         let find = async |db| collection(&db, QUEUED, Promise::Light).find_one(filter).await;
         self.connection.run(Limit::Callback, find).await?.as_ref().map(read_queued).transpose()
     }
@@ -114,9 +128,10 @@ impl ServiceEvents for MongoStore {
         rows: usize,
     ) -> Result<Vec<QueuedEvent>> {
         let mut query = doc! { "order": { "$gt": after.map_or("", EventId::as_str) } };
-        if let Some(state) = filter.state {
-            query.insert("state", state_text(state));
-        }
+        match filter.state {
+            Some(state) => query.insert("state", state_text(state)),
+            None => query.insert("state", undelivered()),
+        };
         if let Some(corp) = &filter.corp {
             query.insert("corp", corp.as_str());
         }
@@ -132,7 +147,7 @@ impl ServiceEvents for MongoStore {
     }
 
     async fn revive_queued(&self, id: &EventId, at: Timestamp, expires_at: Timestamp) -> Result<bool> {
-        let filter = doc! { "order": id.as_str() };
+        let filter = doc! { "order": id.as_str(), "state": undelivered() };
         let fields = doc! { "state": LIVE, "dueAt": date(at), "expiresAt": date(expires_at), "refusals": 0_i64 };
         let update = doc! { "$set": fields };
         let revive = async |db| collection(&db, QUEUED, Promise::Durable).update_one(filter, update).await;
@@ -149,8 +164,15 @@ impl ServiceEvents for MongoStore {
         Ok(self.connection.run(Limit::Background, delete).await?.deleted_count)
     }
 
-    async fn sweep_queues(&self, expired_before: Timestamp) -> Result<u64> {
-        let filter = doc! { "state": EXPIRED, "dueAt": { "$lt": date(expired_before) } };
+    async fn sweep_queues(&self, expired_before: Timestamp, delivered_before: Timestamp) -> Result<u64> {
+        self.delete_older(DELIVERED, delivered_before).await?;
+        self.delete_older(EXPIRED, expired_before).await
+    }
+}
+
+impl MongoStore {
+    async fn delete_older(&self, state: &str, before: Timestamp) -> Result<u64> {
+        let filter = doc! { "state": state, "dueAt": { "$lt": date(before) } };
         let delete = async |db| collection(&db, QUEUED, Promise::Light).delete_many(filter).await;
         Ok(self.connection.run(Limit::Background, delete).await?.deleted_count)
     }

@@ -67,6 +67,10 @@ impl ServiceEvents for SqliteStore {
         self.read(move |db| select(db, OLDEST, params![queue, limit(rows)], read_queued)).await
     }
 
+    async fn settle_queued(&self, service: &ServiceKey, ids: &[EventId], _at: Timestamp) -> Result<()> {
+        self.delete_queued(service, ids).await.map(drop)
+    }
+
     async fn delete_queued(&self, service: &ServiceKey, ids: &[EventId]) -> Result<u64> {
         let (queue, ids) = (service.to_string(), ids.to_vec());
         self.write_lightly(move |db| each(db, &ids, |db, id| change(db, DELETE, params![id.as_str(), queue]))).await
@@ -126,7 +130,7 @@ impl ServiceEvents for SqliteStore {
         self.in_steps(move |db| trim::delete_some(db, &queue)).await
     }
 
-    async fn sweep_queues(&self, expired_before: Timestamp) -> Result<u64> {
+    async fn sweep_queues(&self, expired_before: Timestamp, _delivered_before: Timestamp) -> Result<u64> {
         self.in_steps(move |db| trim::delete_expired(db, expired_before)).await
     }
 }

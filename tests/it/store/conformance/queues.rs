@@ -39,7 +39,8 @@ pub async fn absence(store: &Arc<dyn Store>) {
     assert_eq!(store.revive_queued(&id, at(1), at(2)).await, Ok(false));
     assert_eq!(store.trim_queue(&crm, BOUNDLESS).await, Ok(0));
     assert_eq!(store.drop_queue(&crm).await, Ok(0));
-    assert_eq!(store.sweep_queues(at(9)).await, Ok(0));
+    assert_eq!(store.settle_queued(&crm, std::slice::from_ref(&id), at(1)).await, Ok(()));
+    assert_eq!(store.sweep_queues(at(9), at(9)).await, Ok(0));
     assert_eq!(store.leave_queue(&crm, "me").await, Ok(()));
 }
 
@@ -95,6 +96,26 @@ pub async fn deleted_from_their_own_queue(store: &Arc<dyn Store>) {
     assert_eq!(store.delete_queued(&crm, &ids(&events[..2])).await, Ok(2), "of whatever state");
     assert_eq!(store.delete_queued(&crm, &ids(&events[..2])).await, Ok(0));
     assert_eq!(all(store).await, events[2..]);
+}
+
+pub async fn settled_ones_are_gone(store: &Arc<dyn Store>) {
+    let crm = queue("ww1/crm");
+    let events = appended(store, &crm, &[1, 2, 3]).await;
+    store.settle_queued(&queue("ww1/erp"), &ids(&events), at(8)).await.unwrap();
+    assert_eq!(live(store, &crm).await.len(), 3, "another queue's");
+    store.settle_queued(&crm, &ids(&events[..2]), at(9)).await.unwrap();
+    let first = &events[0].event.id;
+    assert_eq!(live(store, &crm).await, events[2..]);
+    assert_eq!(all(store).await, events[2..]);
+    assert_eq!(store.queued(first).await, Ok(None));
+    assert_eq!(store.revive_queued(first, at(9), at(10)).await, Ok(false));
+    assert_eq!(store.delete_queued(&crm, std::slice::from_ref(first)).await, Ok(0));
+    assert_eq!(store.trim_queue(&crm, QueueBounds { events: 1, ..BOUNDLESS }).await, Ok(0));
+    store.settle_queued(&crm, &ids(&events[2..]), at(9)).await.unwrap();
+    assert_eq!(store.waiting_services().await, Ok(vec![]));
+    assert_eq!(store.sweep_queues(at(0), at(10)).await, Ok(0), "none of them expired");
+    let again = appended(store, &crm, &[1]).await;
+    assert_eq!(live(store, &crm).await, again, "after the sweep it is an event of its own");
 }
 
 pub async fn a_failed_try_is_noted(store: &Arc<dyn Store>) {
@@ -229,8 +250,8 @@ pub async fn swept_when_old(store: &Arc<dyn Store>) {
     let events = appended(store, &crm, &[1, 2, 3]).await;
     store.expire_queued(&crm, &ids(&events[..1]), at(10)).await.unwrap();
     store.expire_queued(&crm, &ids(&events[1..2]), at(11)).await.unwrap();
-    assert_eq!(store.sweep_queues(at(10)).await, Ok(0));
-    assert_eq!(store.sweep_queues(at(11)).await, Ok(1));
+    assert_eq!(store.sweep_queues(at(10), at(0)).await, Ok(0));
+    assert_eq!(store.sweep_queues(at(11), at(0)).await, Ok(1));
     assert_eq!(ids(&all(store).await), ids(&events[1..]));
-    assert_eq!(store.sweep_queues(at(9_000)).await, Ok(1), "live ones stay");
+    assert_eq!(store.sweep_queues(at(9_000), at(9_000)).await, Ok(1), "live ones stay");
 }
