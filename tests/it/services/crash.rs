@@ -152,8 +152,11 @@ async fn every_acknowledged_event_arrives_in_order_whatever_is_killed() {
     prove(&company.services, &posted, Duration::from_secs(60 + events as u64 / 20)).await;
     let dead = backlog(&company.world.gateway, "dead").await;
     assert_eq!(dead.len(), posted.iter().sum::<usize>(), "what nobody takes waits");
-    let expired = company.deliveries("service=picky&state=expired").await;
-    assert_eq!(expired.len().min(1_000), (events / CALLERS / POISON * CALLERS).min(1_000));
+    // The last ones may still be tried.
+    let poison = (events / CALLERS / POISON * CALLERS).min(1_000);
+    let set_aside =
+        eventually(super::SOON, async || company.deliveries("service=picky&state=expired").await.len() == poison);
+    assert!(set_aside.await, "{poison} events are refused for good");
     println!(
         "{kills} crashes in {:?}: {} events acknowledged, {} posted again",
         began.elapsed(),

@@ -30,7 +30,7 @@ pub(super) fn write_queued(queued: &QueuedEvent) -> Document {
         "webhookId": &*event.webhook_id,
         "name": &*event.name,
         "arrivedAt": date(event.arrived_at),
-        "size": i64::try_from(event.content.size()).unwrap_or(i64::MAX),
+        "length": i64::try_from(event.content.size()).unwrap_or(i64::MAX),
         "state": state_text(queued.state),
         "expiresAt": date(queued.expires_at),
         "dueAt": date(queued.due_at),

@@ -65,7 +65,7 @@ impl ServiceEvents for MongoStore {
     async fn settle_queued(&self, service: &ServiceKey, ids: &[EventId], at: Timestamp) -> Result<()> {
         let mut filter = all_of(service);
         filter.insert("order", doc! { "$in": orders(ids) });
-        let fields = doc! { "state": DELIVERED, "dueAt": date(at), "size": 0_i64 };
+        let fields = doc! { "state": DELIVERED, "dueAt": date(at), "length": 0_i64 };
         let update = doc! { "$set": fields, "$unset": { "body": "", "query": "" } };
         let settle = async |db| collection(&db, QUEUED, Promise::Light).update_many(filter, update).await;
         self.connection.run(Limit::Background, settle).await.map(drop)

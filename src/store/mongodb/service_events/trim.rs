@@ -45,7 +45,7 @@ pub(super) async fn trim(store: &MongoStore, service: &ServiceKey, bounds: Queue
 async fn held(store: &MongoStore, service: &ServiceKey) -> Result<(u64, u64)> {
     let stages = [
         doc! { "$match": all_of(service) },
-        doc! { "$group": { "_id": "$queue", "events": { "$sum": 1 }, "bytes": { "$sum": "$size" } } },
+        doc! { "$group": { "_id": "$queue", "events": { "$sum": 1 }, "bytes": { "$sum": "$length" } } },
     ];
     let count = async |db| collection(&db, QUEUED, Promise::Light).aggregate(stages).await?.try_collect().await;
     let groups: Vec<Document> = store.connection.run(Limit::Background, count).await?;
@@ -58,9 +58,9 @@ async fn oldest(store: &MongoStore, service: &ServiceKey, state: &str) -> Result
     let filter = doc! { "state": state, "queue": service.to_string() };
     let find = async |db| {
         let queued = collection(&db, QUEUED, Promise::Light);
-        let rows = queued.find(filter).projection(doc! { "order": 1, "size": 1 }).sort(doc! { "order": 1 });
+        let rows = queued.find(filter).projection(doc! { "order": 1, "length": 1 }).sort(doc! { "order": 1 });
         rows.limit(limit(PAGE)).await?.try_collect().await
     };
     let rows: Vec<Document> = store.connection.run(Limit::Background, find).await?;
-    readable(&rows, |row| Ok((text(row, "order")?.to_owned(), number(row, "size")?)))
+    readable(&rows, |row| Ok((text(row, "order")?.to_owned(), number(row, "length")?)))
 }
