@@ -21,11 +21,11 @@
 //!
 //! | room | for | stands on |
 //! |---|---|---|
-//! | [`cli`] | one file a command | everything |
-//! | [`simulator`] | a fake WeCom, a fake bot, a customer | callback's crypto, egress |
+//! | [`cli`] | one file or folder a command | everything |
+//! | [`simulator`] | a fake WeCom, a fake bot, a fake service, a customer | callback's crypto, services' signatures, egress |
 //! | [`server`] | listeners: limits, drain | lifecycle |
 //! | [`router`] | every route on one page, by audience | the `routes.rs` of each room, app |
-//! | [`openapi`] | the document's head, tags and doors | |
+//! | [`openapi`] | the document's head, tags, doors and webhooks | services |
 //! | [`app`] | the only place that wires | all services |
 //! | [`admin`] | the operators' API | tokens, callback, dispatcher, services, store, http |
 //! | [`manager`] | the registry of bots, and the proof behind it | tokens, dispatcher, store, wecom |

@@ -1,6 +1,9 @@
 //! The head of the OpenAPI document: what the gateway is, its tags and its doors. The operations
 //! come from the handlers (`router.rs`).
 
+pub mod docs;
+mod webhooks;
+
 use std::sync::Arc;
 
 use axum::Extension;
@@ -10,6 +13,10 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
+
+use crate::services::format::{Element, Webhook};
+
+pub use webhooks::describe as describe_webhooks;
 
 /// The document's head.
 #[derive(Debug, OpenApi)]
@@ -24,9 +31,11 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "WeCom", description = "What WeCom calls: the callback URL of a corp"),
         (name = "Bots", description = "What bots and other programs of the corp call"),
+        (name = "Services", description = "What the gateway calls: other services of a corp's app"),
         (name = "Admin", description = "What operators call, with `ADMIN_TOKEN`"),
         (name = "Operations", description = "Health, metrics and this document"),
     ),
+    components(schemas(Webhook, Element)),
     modifiers(&Doors),
 )]
 pub struct Head;

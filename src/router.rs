@@ -4,7 +4,7 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::any;
+use axum::routing::{any, get};
 use axum::{Extension, Router};
 use tower::Layer as _;
 use tower_http::normalize_path::NormalizePathLayer;
@@ -64,6 +64,8 @@ fn operations() -> OpenApiRouter<AppState> {
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .routes(routes!(openapi::serve))
+        .routes(routes!(openapi::docs::page))
+        .route("/docs/{*file}", get(openapi::docs::file))
 }
 
 /// The whole document; needs no gateway.
@@ -76,6 +78,7 @@ pub fn document() -> Document {
         .merge(operations());
     let mut document = routes.into_openapi();
     openapi::describe_doors(&mut document);
+    openapi::describe_webhooks(&mut document);
     Document::new(&document)
 }
 

@@ -118,7 +118,8 @@ fn open(directory: &Path, unsealed: bool, config: &Config) -> anyhow::Result<Arc
     Ok(Arc::new(SqliteStore::open(directory, keys, Clock::default().now())?))
 }
 
-fn keys(config: &Config) -> anyhow::Result<MasterKeys> {
+/// The keys of `MASTER_KEY`; none when it is unset.
+pub(super) fn keys(config: &Config) -> anyhow::Result<MasterKeys> {
     let Some(keys) = &config.master_key else { return Ok(MasterKeys::none()) };
     MasterKeys::parse(keys).map_err(|rule| anyhow!("MASTER_KEY {rule}"))
 }

@@ -51,7 +51,7 @@ fn setting(config: &Config) -> &'static str {
 }
 
 /// Where a listener bound to this address is reached from its own machine.
-fn local(bound: IpAddr) -> IpAddr {
+pub(super) fn local(bound: IpAddr) -> IpAddr {
     match bound {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

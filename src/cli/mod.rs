@@ -3,6 +3,7 @@
 mod admin_token;
 mod copy;
 mod demo;
+mod doctor;
 mod explain;
 mod healthcheck;
 mod openapi;
@@ -59,6 +60,9 @@ enum Command {
     Explain(explain::Args),
     /// Copies everything to another store: to many replicas, back, or to a backup; also while it is in use
     Copy(copy::Args),
+    /// Checks a set-up: settings, store, cache, WeCom, callbacks, secrets, bots; says what is wrong and what to do
+    #[command(mut_args = only(doctor::SETTINGS))]
+    Doctor(doctor::Args),
     /// A part of the outside world, to work without a company, a public address or a trusted IP
     #[command(subcommand)]
     Simulate(Box<simulate::Args>),
@@ -106,6 +110,7 @@ impl Command {
             Self::AdminToken(settings) => admin_token::run(&settings),
             Self::Explain(args) => explain::run(&args),
             Self::Copy(args) => copy::run(&args),
+            Self::Doctor(args) => doctor::run(&args),
             Self::Simulate(args) => simulate::run(*args),
             Self::Demo(args) => demo::run(args),
         }

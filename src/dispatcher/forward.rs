@@ -41,6 +41,15 @@ pub enum Attempted {
     Failed(String),
 }
 
+/// Why a probe had no answer of a bot; the texts are for operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unanswered {
+    /// `DISPATCH_DENY_NETWORKS` keeps the gateway from asking.
+    Denied(String),
+    /// Nobody answered, or somebody in the bot's place.
+    Away(String),
+}
+
 /// Sends events to bots.
 #[derive(Debug, Clone)]
 pub struct Forwarder {
@@ -77,18 +86,27 @@ impl Forwarder {
         }
     }
 
-    /// Whether something that can take requests listens there. A `GET` is harmless to every bot; a
-    /// gateway's 502, 503 or 504 in front of it says that the bot itself is still away.
+    /// Whether something that can take requests listens there.
     pub async fn probe(&self, bot: &Puppet) -> bool {
-        if self.denied.denies_literal(bot.endpoint.url()).is_some() {
-            return false;
+        self.knock(bot).await == Ok(())
+    }
+
+    /// The probe, with what keeps requests from the bot. A `GET` is harmless to every bot; a gateway's
+    /// 502, 503 or 504 in front of it says that the bot itself is still away.
+    pub async fn knock(&self, bot: &Puppet) -> Result<(), Unanswered> {
+        if let Some(address) = self.denied.denies_literal(bot.endpoint.url()) {
+            return Err(Unanswered::Denied(format!("DISPATCH_DENY_NETWORKS forbids {address}")));
         }
-        match self.http.get(format!("{}/callback", bot.endpoint)).send().await {
-            Ok(response) => !matches!(
-                response.status(),
-                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-            ),
-            Err(_) => false,
+        let sent = self.http.get(format!("{}/callback", bot.endpoint)).send().await;
+        match sent.map(|response| response.status()) {
+            Ok(status @ (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)) => {
+                Err(Unanswered::Away(format!("something before the bot answered {status}")))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(match denied(&error) {
+                Some(denied) => Unanswered::Denied(denied.to_string()),
+                None => Unanswered::Away(in_words(&error)),
+            }),
         }
     }
 }
@@ -122,18 +140,27 @@ async fn conclude(mut response: Response) -> Attempted {
 }
 
 fn failure(error: &reqwest::Error) -> Attempted {
+    match denied(error) {
+        Some(denied) => Attempted::Failed(denied.to_string()),
+        None if error.is_connect() => Attempted::NoConnection(in_words(error)),
+        None => Attempted::Failed(in_words(error)),
+    }
+}
+
+fn in_words(error: &reqwest::Error) -> String {
     // The outermost text names the URL, whose query is nobody's business; the innermost one says why.
     let mut reason: &dyn Error = error;
     while let Some(source) = reason.source() {
-        if let Some(denied) = source.downcast_ref::<Denied>() {
-            return Attempted::Failed(denied.to_string());
-        }
         reason = source;
     }
     match (error.is_connect(), error.is_timeout()) {
-        (true, true) => Attempted::NoConnection("no connection in time".to_owned()),
-        (true, false) => Attempted::NoConnection(format!("no connection: {reason}")),
-        (false, true) => Attempted::Failed("the bot did not answer in time".to_owned()),
-        (false, false) => Attempted::Failed(format!("the bot broke off: {reason}")),
+        (true, true) => "no connection in time".to_owned(),
+        (true, false) => format!("no connection: {reason}"),
+        (false, true) => "the bot did not answer in time".to_owned(),
+        (false, false) => format!("the bot broke off: {reason}"),
     }
+}
+
+fn denied(error: &reqwest::Error) -> Option<&Denied> {
+    std::iter::successors(error.source(), |&error| error.source()).find_map(|error| error.downcast_ref())
 }

@@ -8,7 +8,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
 use super::lane::Work;
-use super::presence::STORE_PAUSE;
 use super::runner::Turn;
 use super::{Inner, Receipt};
 use crate::domain::{Account, KfEvent, Puppet, Trust};
@@ -107,10 +106,11 @@ impl Inner {
     /// Another replica may have registered a bot after it was looked for and before the event was
     /// stored; what it woke were the rows of that moment.
     async fn look_for_a_bot_again(self: Arc<Self>, account: Account) {
+        let mut failures = 0;
         let puppet = loop {
             match self.directory.puppet_now(&account.kf).await {
                 Ok(puppet) => break puppet,
-                Err(_) if self.pause(STORE_PAUSE).await => {}
+                Err(_) if self.pause_for_store(&mut failures).await => {}
                 Err(_) => return,
             }
         };

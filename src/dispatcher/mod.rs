@@ -29,7 +29,7 @@ use crate::store::{self, Directory, Events, Sharing};
 use lane::Lane;
 use meters::Meters;
 
-pub use forward::{Form, Format, Forwarder};
+pub use forward::{Form, Format, Forwarder, Unanswered};
 pub use lane::LastAttempt;
 pub use meters::describe_metrics;
 pub use retry::RetryPolicy;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
-use super::{Inner, Lane};
+use super::{Inner, Lane, RetryPolicy};
 use crate::domain::{Account, Puppet};
 
 /// Probes come this often at first: most absences are restarts.
@@ -21,8 +21,9 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// How often bots are looked for that another replica found away: should it die, somebody must
 /// notice that they are back.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
-/// Until the store is asked again.
-pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Until a store that failed is asked again. Growing, because every bot and account asks at the same time: a
+/// store that is slow would otherwise be kept from answering any of them.
+const STORE_RETRY: RetryPolicy = RetryPolicy { shortest: Duration::from_secs(1), longest: Duration::from_secs(10) };
 
 /// What a prober watches.
 #[derive(Debug)]
@@ -46,18 +47,20 @@ impl Inner {
 
     /// Bots that were away when the gateway stopped, or that another replica found away.
     pub(super) async fn probe_known_absentees(self: Arc<Self>) {
+        let mut failures = 0;
         loop {
-            let pause = match self.directory.away_puppets().await {
+            let goes_on = match self.directory.away_puppets().await {
                 Ok(puppets) => {
+                    failures = 0;
                     puppets.into_iter().for_each(|puppet| self.probe(Arc::new(puppet)));
-                    LOOK_EVERY
+                    self.is_shared() && self.pause(LOOK_EVERY).await
                 }
                 Err(error) => {
                     warn!(error = %error, "cannot read which bots are away");
-                    STORE_PAUSE
+                    self.pause_for_store(&mut failures).await
                 }
             };
-            if (pause == LOOK_EVERY && !self.is_shared()) || !self.pause(pause).await {
+            if !goes_on {
                 return;
             }
         }
@@ -103,9 +106,10 @@ impl Inner {
     /// away.
     async fn back(self: &Arc<Self>, watch: &Watch) {
         let bot = &watch.bot;
+        let mut failures = 0;
         while let Err(error) = self.directory.set_away(bot, None).await {
             warn!(kf.id = %bot.kf_id, error = %error, "cannot note that the bot is back");
-            if !self.pause(STORE_PAUSE).await || !self.still_away(watch).await {
+            if !self.pause_for_store(&mut failures).await || !self.still_away(watch).await {
                 return;
             }
         }
@@ -117,12 +121,19 @@ impl Inner {
 
     /// Makes the account's rows due now, as soon as the store can.
     pub(super) async fn wake_surely(self: Arc<Self>, account: Account) {
+        let mut failures = 0;
         while let Err(error) = self.wake(&account, self.clock.now()).await {
             warn!(corp.id = %account.corp, kf.id = %account.kf, error = %error, "cannot wake the account's events");
-            if !self.pause(STORE_PAUSE).await {
+            if !self.pause_for_store(&mut failures).await {
                 return;
             }
         }
+    }
+
+    /// After one more failure of the store; false when the gateway stops.
+    pub(super) async fn pause_for_store(&self, failures: &mut u32) -> bool {
+        *failures = failures.saturating_add(1);
+        self.pause(STORE_RETRY.delay(*failures)).await
     }
 
     /// False when the gateway stops.

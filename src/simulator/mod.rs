@@ -1,4 +1,4 @@
-//! The outside world on your desk: a WeCom, a bot and a customer that keep the real ones' rules.
+//! The outside world on your desk: a WeCom, a bot, a service and a customer that keep the real ones' rules.
 //!
 //! They speak real HTTP on real sockets, so whatever passes here passes through the same code as
 //! against the real ones. Faults happen only on request: a simulator that fails at random proves
@@ -12,6 +12,7 @@ pub mod customer;
 mod journal;
 pub mod load;
 mod port;
+pub mod service;
 pub mod wecom;
 
 pub use customer::Customer;

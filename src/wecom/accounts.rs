@@ -1,7 +1,9 @@
 //! Which customer-service accounts a token may manage: the proof behind a registration.
 
+use reqwest::Client;
 use serde::Deserialize;
 use serde_json::json;
+use url::Url;
 
 use super::{Api, Call, WecomClient, WecomError, host};
 use crate::domain::{CorpId, OpenKfId, Secret};
@@ -30,11 +32,37 @@ struct Page {
     account_list: Vec<ListedAccount>,
 }
 
-#[derive(Deserialize)]
-struct ListedAccount {
-    open_kfid: String,
+/// An account as `kf/account/list` shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ListedAccount {
+    pub open_kfid: String,
+    /// Whether the app may manage it.
     #[serde(default)]
-    manage_privilege: bool,
+    pub manage_privilege: bool,
+}
+
+/// One walk through the pages of a list.
+struct Pages<'c> {
+    client: &'c WecomClient,
+    http: Client,
+    access_token: &'c Secret,
+    url: Url,
+    call: Call,
+    next: Option<usize>,
+}
+
+impl Pages<'_> {
+    async fn next(&mut self) -> Result<Option<Vec<ListedAccount>>, WecomError> {
+        let Some(page) = self.next else { return Ok(None) };
+        if page == PAGES {
+            return Err(self.call.bad_answer("a list of accounts that does not end"));
+        }
+        let wanted = json!({ "offset": page * PAGE, "limit": PAGE });
+        let request = self.http.post(self.url.clone()).json(&wanted);
+        let answer: Page = self.client.call(request, &self.call, &[self.access_token.expose()]).await?;
+        self.next = (answer.account_list.len() >= PAGE).then_some(page + 1);
+        Ok(Some(answer.account_list))
+    }
 }
 
 impl WecomClient {
@@ -46,6 +74,26 @@ impl WecomClient {
         access_token: &Secret,
         kf: &OpenKfId,
     ) -> Result<AccountAccess, WecomError> {
+        let mut pages = self.account_pages(corp, access_token).await?;
+        while let Some(page) = pages.next().await? {
+            if let Some(found) = page.iter().find(|account| account.open_kfid == kf.as_str()) {
+                return Ok(if found.manage_privilege { AccountAccess::Managed } else { AccountAccess::Listed });
+            }
+        }
+        Ok(AccountAccess::NotListed)
+    }
+
+    /// All accounts of the corp that the token sees.
+    pub async fn accounts(&self, corp: &CorpId, access_token: &Secret) -> Result<Vec<ListedAccount>, WecomError> {
+        let mut pages = self.account_pages(corp, access_token).await?;
+        let mut accounts = Vec::new();
+        while let Some(page) = pages.next().await? {
+            accounts.extend(page);
+        }
+        Ok(accounts)
+    }
+
+    async fn account_pages<'c>(&'c self, corp: &CorpId, access_token: &'c Secret) -> Result<Pages<'c>, WecomError> {
         let mut url = self.accounts_url.clone();
         url.query_pairs_mut().append_pair("access_token", access_token.expose());
         let call = Call {
@@ -55,17 +103,6 @@ impl WecomClient {
             body_limit: PAGE_LIMIT,
         };
         let http = self.http(corp, &call).await?;
-        for page in 0..PAGES {
-            let wanted = json!({ "offset": page * PAGE, "limit": PAGE });
-            let request = http.post(url.clone()).json(&wanted);
-            let answer: Page = self.call(request, &call, &[access_token.expose()]).await?;
-            if let Some(found) = answer.account_list.iter().find(|account| account.open_kfid == kf.as_str()) {
-                return Ok(if found.manage_privilege { AccountAccess::Managed } else { AccountAccess::Listed });
-            }
-            if answer.account_list.len() < PAGE {
-                return Ok(AccountAccess::NotListed);
-            }
-        }
-        Err(call.bad_answer("a list of accounts that does not end"))
+        Ok(Pages { client: self, http, access_token, url, call, next: Some(0) })
     }
 }

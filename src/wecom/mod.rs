@@ -10,7 +10,7 @@ mod error;
 pub(crate) mod fake;
 mod outbound;
 
-pub use accounts::AccountAccess;
+pub use accounts::{AccountAccess, ListedAccount};
 pub use errcode::{Api, Class, Errcode};
 pub use error::{Refusal, WecomError, fault_of};
 pub use outbound::{Outbound, UnusableProxy};

@@ -8,9 +8,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "access_token",
             "app",
             "callback",
             "config",
+            "dispatcher",
             "domain",
             "egress",
             "lifecycle",
@@ -20,12 +22,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "simulator",
             "store",
             "telemetry",
+            "wecom",
         ],
     ),
-    ("simulator", &["callback", "domain", "egress", "lifecycle"]),
+    ("simulator", &["callback", "domain", "egress", "lifecycle", "services"]),
     ("server", &["lifecycle"]),
     ("router", &["access_token", "admin", "app", "callback", "http", "manager", "openapi", "proxy"]),
-    ("openapi", &[]),
+    ("openapi", &["services"]),
     (
         "app",
         &[

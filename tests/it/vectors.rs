@@ -1,4 +1,5 @@
-//! Callback vectors: published ones of WeCom and its SDKs, and made ones with hostile input.
+//! Callback vectors: published ones of WeCom and its SDKs, made ones with hostile input, and one of each kind
+//! of event.
 
 use serde::Deserialize;
 use wxkf_gateway::callback::crypto::{self, DecryptError};
@@ -37,6 +38,24 @@ pub(crate) fn published() -> Vec<Vector> {
 
 pub(crate) fn made() -> Vec<Vector> {
     serde_json::from_str::<Vectors>(include_str!("../vectors/made.json")).unwrap().vectors
+}
+
+/// An event as it reaches a callback URL.
+#[derive(Debug, Deserialize)]
+pub(crate) struct EventVector {
+    /// The name that filters use; some have none.
+    pub event: Option<String>,
+    /// The inner XML.
+    pub xml: String,
+}
+
+/// Every kind of event.
+pub(crate) fn events() -> Vec<EventVector> {
+    #[derive(Deserialize)]
+    struct Events {
+        vectors: Vec<EventVector>,
+    }
+    serde_json::from_str::<Events>(include_str!("../vectors/events.json")).unwrap().vectors
 }
 
 impl Vector {

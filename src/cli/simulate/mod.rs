@@ -3,6 +3,7 @@
 mod bot;
 mod load;
 mod rules;
+mod service;
 mod wecom;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -20,6 +21,8 @@ pub(super) enum Args {
     Wecom(wecom::Args),
     /// A small bot that registers, shows what is dispatched to it, and answers customers
     Bot(bot::Args),
+    /// Another service of the app: shows each event that it receives, and checks its signature
+    Service(service::Args),
     /// WeCom and many bots at once: a load generator that also proves that nothing was lost
     Load(load::Args),
 }
@@ -28,6 +31,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     match args {
         Args::Wecom(args) => on_runtime(wecom::run(args)),
         Args::Bot(args) => on_runtime(bot::run(args)),
+        Args::Service(args) => on_runtime(service::run(args)),
         Args::Load(args) => {
             // Half of the machine is for what is measured; callers on more threads only wake one another.
             let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -73,8 +73,7 @@ impl Webhook {
 
 /// An element of WeCom's XML: its text, its children, or all elements of one name in their order. Text is
 /// never read as a number. Of a name that can repeat, one alone is no list.
-///
-/// For the document alone; the code makes these values without it.
+// For the document alone: the values are made without it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(no_recursion)]

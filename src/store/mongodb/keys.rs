@@ -23,12 +23,7 @@ const PROGRESS: usize = 10_000;
 
 /// Fails when a value needs a key that is not there; else seals with the first key what it did not seal.
 pub(super) async fn prepare(connection: &Connection, keys: &MasterKeys) -> Result<()> {
-    for sealed in &ALL {
-        let mut pages = Pages::new(connection, keys, sealed);
-        while let Some(documents) = pages.next().await? {
-            documents.iter().flat_map(sealed.values).try_for_each(|value| check(keys, &value))?;
-        }
-    }
+    check_all(connection, keys).await?;
     for sealed in &ALL {
         let (mut pages, mut done) = (Pages::new(connection, keys, sealed), 0);
         while let Some(documents) = pages.next().await? {
@@ -38,6 +33,17 @@ pub(super) async fn prepare(connection: &Connection, keys: &MasterKeys) -> Resul
             if done % PROGRESS == 0 {
                 tracing::info!(collection = sealed.name, done, "looking for secrets to seal with the first MASTER_KEY");
             }
+        }
+    }
+    Ok(())
+}
+
+/// Fails when a value needs a key that is not there.
+pub(super) async fn check_all(connection: &Connection, keys: &MasterKeys) -> Result<()> {
+    for sealed in &ALL {
+        let mut pages = Pages::new(connection, keys, sealed);
+        while let Some(documents) = pages.next().await? {
+            documents.iter().flat_map(sealed.values).try_for_each(|value| check(keys, &value))?;
         }
     }
     Ok(())

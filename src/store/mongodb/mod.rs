@@ -72,6 +72,11 @@ impl MongoStore {
         let appender = Appender::new(&connection, tasks);
         Ok(Self { connection, keys, puppet_reads, holder, appender, claiming: tokio::sync::Mutex::default() })
     }
+
+    /// Fails when a value needs a key that is not among the store's. Changes nothing.
+    pub async fn check_keys(&self) -> Result<()> {
+        keys::check_all(&self.connection, &self.keys).await
+    }
 }
 
 #[async_trait]

@@ -82,6 +82,20 @@ impl Directory {
     }
 }
 
+/// Whether somebody has the directory.
+pub(super) fn is_locked(dir: &Path) -> bool {
+    let Ok(lock) = File::open(dir.join(LOCK)) else { return false };
+    match lock.try_lock_shared() {
+        Ok(()) => {
+            // An error leaves it to the closing.
+            let _ = lock.unlock();
+            false
+        }
+        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::Error(_)) => false,
+    }
+}
+
 /// What a directory holds, without taking it: the database's path and the keys for its values.
 pub(super) fn look_in(dir: &Path, given: Option<&Secret>) -> Result<(PathBuf, MasterKeys), OpenError> {
     let path = dir.join(DATABASE);

@@ -158,6 +158,17 @@ impl SqliteStore {
         Ok(Self { writer: None, readers, keys: Arc::new(keys), senders: Mutex::default() })
     }
 
+    /// Whether a process uses the directory. Its lock is taken for a moment, shared with others who only
+    /// look; a gateway that starts in that very moment finds the directory used, and says so.
+    pub fn is_in_use(dir: &Path) -> bool {
+        directory::is_locked(dir)
+    }
+
+    /// Fails when a value needs a key that is not among these. Changes nothing.
+    pub async fn check_keys(&self, keys: MasterKeys) -> Result<()> {
+        self.read(move |db| keys::check(db, &keys)).await
+    }
+
     /// Transactions committed since the store was opened.
     pub fn commits(&self) -> u64 {
         self.writer.as_ref().map_or(0, Writer::commits)

@@ -120,7 +120,14 @@ fn by_the_rules(shared: &Shared, call: &Call, syncing: Option<&Syncing<'_>>) -> 
             let why = format!("{} bytes of {}", file.content.len(), file.file_name);
             Outcome::new(as_file(file), None, why)
         }
-        Err(refusal) => Outcome::new(in_json(refusal.code, json!({})), Some(refusal.code), refusal.why),
+        Err(refusal) => {
+            let fields = if refusal.code == errcode::ADDRESS_NOT_TRUSTED {
+                json!({ "errmsg": format!("{}, from ip: {}", errcode::message(refusal.code), call.caller) })
+            } else {
+                json!({})
+            };
+            Outcome::new(in_json(refusal.code, fields), Some(refusal.code), refusal.why)
+        }
     }
 }
 
