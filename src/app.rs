@@ -23,7 +23,9 @@ use crate::manager::Manager;
 use crate::manager::proof::{Listing, Policy, Proof};
 use crate::proxy::forward::ForwardProxy;
 use crate::proxy::{self, ApiProxy};
+use crate::services::{self, Poster, Rules, Services, ServicesSettings};
 use crate::store::corps_file::{CorpsFile, CorpsFileError, DeclaredCorps, Reload};
+use crate::store::declaration::ServiceRules;
 use crate::store::mongodb::MongoStore;
 use crate::store::sealed::MasterKeys;
 use crate::store::sqlite::{KeySource, OpenError, SqliteStore};
@@ -62,6 +64,8 @@ state! {
     corps: Arc<dyn Corps>,
     directory: Arc<Directory>,
     dispatcher: Dispatcher,
+    services: Services,
+    rules: Arc<dyn ServiceRules>,
     callbacks: Arc<Callbacks>,
     manager: Arc<Manager>,
     tokens: AccessTokens,
@@ -129,6 +133,7 @@ pub struct Starting {
     store: Arc<dyn Store>,
     tokens: AccessTokens,
     dispatcher: Dispatcher,
+    services: Services,
     tasks: Tasks,
     readiness: Readiness,
 }
@@ -150,6 +155,7 @@ impl Starting {
         }
         self.tasks.spawn(self.tokens.run_renewals());
         self.dispatcher.start();
+        self.services.start();
         self.readiness.ready();
         info!(store = self.store.name(), "ready");
         Ok(())
@@ -166,8 +172,9 @@ impl App {
         let trail = Trail::new(store.audit_part(), clock.clone(), tasks.clone());
         tasks.spawn(trail.clone().run());
         let doors = doors(config, &trail)?;
+        let rules: Arc<dyn ServiceRules> = Arc::new(Rules::new(config.dispatch_deny_networks.clone()));
         let corps_file = match &config.corps_file {
-            Some(path) => Some(Arc::new(CorpsFile::load(path, clock.now())?)),
+            Some(path) => Some(Arc::new(CorpsFile::load(path, rules.clone(), clock.now())?)),
             None => None,
         };
         let corps: Arc<dyn Corps> = match &corps_file {
@@ -190,18 +197,22 @@ impl App {
         let outbound = Outbound::new(common, directory.clone(), proxy::SILENCE_LIMIT);
         let wecom = wecom_client(config, outbound.clone());
         let tokens = access_tokens(config, cache, &corps, &store, &wecom, &clock, &tasks);
-        let dispatcher = dispatcher(config, &store, &directory, &clock, &tasks)?;
+        let replica = format!("{:016x}", rand::random::<u64>());
+        let dispatcher = dispatcher(config, &replica, &store, &directory, &clock, &tasks)?;
+        let services = services(config, &replica, &store, &directory, &clock, &tasks)?;
         let api = ApiProxy::new(config.wecom_api_base_url.clone(), outbound, tokens.clone());
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
         let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());
         let dialer = Dialer::new(config.dispatch_deny_networks.clone(), proxy, exceptions);
         let forward = ForwardProxy::new(config.allowed_hosts(), dialer, tasks.clone());
-        let callbacks = Callbacks::new(directory.clone(), dispatcher.clone(), clock.clone(), tasks.clone());
+        let callbacks =
+            Callbacks::new(directory.clone(), dispatcher.clone(), services.clone(), clock.clone(), tasks.clone());
         let starting = Starting {
             store: store.clone(),
             tokens: tokens.clone(),
             dispatcher: dispatcher.clone(),
+            services: services.clone(),
             tasks: tasks.clone(),
             readiness,
         };
@@ -216,6 +227,8 @@ impl App {
             corps,
             directory,
             dispatcher,
+            services,
+            rules,
             tokens,
             proxy: Arc::new(api),
             forward: Arc::new(forward),
@@ -301,6 +314,7 @@ fn access_tokens(
 
 fn dispatcher(
     config: &Config,
+    replica: &str,
     store: &Arc<dyn Store>,
     directory: &Arc<Directory>,
     clock: &Clock,
@@ -317,10 +331,29 @@ fn dispatcher(
         event_ttl: config.event_ttl,
         registration_grace: config.registration_grace,
         retry: RetryPolicy::default(),
-        replica: format!("{:016x}", rand::random::<u64>()),
+        replica: replica.to_owned(),
     };
     let forwarder = Forwarder::new(http, denied.clone(), format);
     Ok(Dispatcher::new(settings, directory.clone(), store.clone(), forwarder, clock.clone(), tasks.clone()))
+}
+
+fn services(
+    config: &Config,
+    replica: &str,
+    store: &Arc<dyn Store>,
+    directory: &Arc<Directory>,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> reqwest::Result<Services> {
+    let denied = &config.dispatch_deny_networks;
+    let poster = Poster::new(egress::dispatch_client(denied, config.dispatch_timeout)?, denied.clone());
+    let settings = ServicesSettings {
+        attempt_limit: config.dispatch_timeout,
+        // One event keeps the others waiting, so that a short failure should cost little.
+        retry: RetryPolicy { shortest: Duration::from_millis(200), ..RetryPolicy::default() },
+        replica: replica.to_owned(),
+    };
+    Ok(Services::new(settings, directory.clone(), store.service_events(), poster, clock.clone(), tasks.clone()))
 }
 
 fn policy(config: &Config) -> Policy {
@@ -386,6 +419,7 @@ fn describe_metrics() {
     access_token::describe_metrics();
     crate::http::describe_metrics();
     dispatcher::describe_metrics();
+    services::describe_metrics();
     wecom::describe_metrics();
     proxy::describe_metrics();
     crate::callback::describe_metrics();

@@ -4,9 +4,9 @@
 //! WeCom app has one callback URL and one access token, but many bots need both.
 //!
 //! ```text
-//!  WeCom ──► callback ──► dispatcher ──► bots            WeCom ◄── access_token ◄── bots
-//!               │ keys        │ registry, held events      ▲          │ one call per token life
-//!               └─ directory ─┴──► store                   ├─ proxy (WeCom's API, tokens healed)
+//!  WeCom ──► callback ─┬► dispatcher ──► bots            WeCom ◄── access_token ◄── bots
+//!               │ keys └► services ────► other services    ▲          │ one call per token life
+//!               └─ directory, queues, held events ► store  ├─ proxy (WeCom's API, tokens healed)
 //!                             (SQLite or MongoDB)          └─ manager (proof of a registration)
 //! ```
 //!
@@ -27,11 +27,11 @@
 //! | [`router`] | every route on one page, by audience | the `routes.rs` of each room, app |
 //! | [`openapi`] | the document's head, tags, doors and webhooks | services |
 //! | [`app`] | the only place that wires | all services |
-//! | [`admin`] | the operators' API | tokens, callback, dispatcher, store, http |
+//! | [`admin`] | the operators' API | tokens, callback, dispatcher, services, store, http |
 //! | [`manager`] | the registry of bots, and the proof behind it | tokens, dispatcher, store, wecom |
-//! | [`callback`] | verify, open, hand on; explain what fails | dispatcher, store |
+//! | [`callback`] | verify, open, hand on; explain what fails | dispatcher, services, store |
 //! | [`proxy`] | WeCom's API through the gateway, with tokens filled in and healed; the forward proxy | tokens, http, egress |
-//! | [`services`] | other services of an app: which events they take, in which form, signed how | domain |
+//! | [`services`] | other services of an app: which events they take, in which form, signed how; a queue and a sender each | dispatcher's retries, store, egress |
 //! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
 //! | [`access_token`] | one upstream call per token life | store, wecom |
 //! | [`http`] | what all routes share: doors, bodies, problems, health, the record of changes | store, telemetry |
@@ -50,8 +50,8 @@
 //!
 //! 1. [`router`] → `callback::routes::receive`: the corp's keys from [`store::Directory`] (near, bounded),
 //!    the query checked, the body read up to its limit.
-//! 2. [`callback::Callbacks::receive`]: outer XML, signature, AES, receive id, inner XML. Genuine
-//!    callbacks that are no `kf_msg_or_event` end here, acknowledged.
+//! 2. [`callback::Callbacks::receive`]: outer XML, signature, AES, receive id, inner XML. What is no
+//!    `kf_msg_or_event`, and taken by no service of the corp, ends here, acknowledged.
 //! 3. [`dispatcher::Dispatcher::submit`]: into the *lane* of its account. The lane is state with rules
 //!    (`lane.rs`) moved by a task (`runner.rs`) that the handler only waits for, because WeCom hangs up
 //!    after 5 s and a handler dies with its caller. One attempt is in flight; one place waits, for the
@@ -60,6 +60,12 @@
 //!    row was ever written. Otherwise, after a second or when the bot is away, the newest event is
 //!    inserted, durable, and everybody is answered. `worker.rs` claims what is due later; `presence.rs`
 //!    probes bots that are away.
+//!
+//! Beside that, [`services::Services::take`] puts the callback into the queue of each service that takes it,
+//! in one durable write (a corp without services has none to ask: they come with its keys). A service's
+//! events are no pokes: each one counts, in its order. So nothing is delivered before it is stored, and one
+//! sender a queue, leased among the replicas, does the rest (`sender.rs`). Both sides have it, or WeCom is
+//! told to send it again.
 //!
 //! What is refused is answered by its class at once. Why, in the administrator's words, is found later and
 //! off the way, a few times a second ([`callback::explain`]): the log and the admin API have it.

@@ -16,7 +16,7 @@ const KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
 fuzz_target!(|data: &[u8]| {
     let corp = CorpId::parse("ww1").expect("a corp id");
     let key = EncodingAesKey::parse(KEY).expect("a key");
-    let keys = CorpKeys { credentials: vec![CallbackCredential::new(Secret::new(TOKEN), key.clone())] };
+    let keys = CorpKeys { credentials: vec![CallbackCredential::new(Secret::new(TOKEN), key.clone())], services: Vec::new() };
 
     // As it came: the first line is the query.
     let at = data.iter().position(|&byte| byte == b'\n').unwrap_or(data.len());

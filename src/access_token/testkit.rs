@@ -48,7 +48,14 @@ impl MapStore {
         let key = EncodingAesKey::parse(&"a".repeat(43)).unwrap();
         let credentials = vec![CallbackCredential::new(Secret::new("token"), key)];
         let updated_at = Timestamp::UNIX_EPOCH;
-        let corp = Corp { id: id.clone(), source: CorpSource::Admin, credentials, wecom_proxy: None, updated_at };
+        let corp = Corp {
+            id: id.clone(),
+            source: CorpSource::Admin,
+            credentials,
+            wecom_proxy: None,
+            services: Vec::new(),
+            updated_at,
+        };
         self.corps.lock().insert(id, corp);
     }
 

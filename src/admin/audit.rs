@@ -27,7 +27,7 @@ pub struct AuditView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "10.0.3.7")]
     address: Option<IpAddr>,
-    /// One of `corp.put`, `corp.delete`, `puppet.register`, `puppet.deregister`, `puppet.delete`,
+    /// One of `corp.put`, `corp.delete`, `service.put`, `service.delete`, `service.test`, `puppet.register`, `puppet.deregister`, `puppet.delete`,
     /// `delivery.redeliver`, `delivery.delete`, `token.renew`; or refused: `puppet.register.refused`,
     /// `puppet.deregister.refused`, `admin.refused` (a wrong `ADMIN_TOKEN`), `puppet.refused` (a wrong
     /// `PUPPET_PASSWORD`). Further ones may come.

@@ -18,7 +18,8 @@ use crate::domain::{Action, Corp, CorpId, CorpSource, Fingerprint};
 use crate::http::audit::{Act, Auditor};
 use crate::http::body::Fields;
 use crate::http::problem::Problem;
-use crate::store::declaration::{self, Context, Faults};
+use crate::services::Services;
+use crate::store::declaration::{self, Context, Faults, ServiceRules};
 use crate::store::{Corps, Directory, Store};
 
 /// `PUBLIC_URL`, for the callback URLs shown.
@@ -122,6 +123,8 @@ pub struct CorpBody {
     credentials: Vec<CredentialBody>,
     /// `http://[user:password@]host:port`: the proxy of this corp's calls to WeCom.
     wecom_proxy: Option<String>,
+    /// Other services of the app by their names, all of them at once; without it those that are there stay.
+    services: Option<BTreeMap<String, super::services::ServiceBody>>,
 }
 
 /// A credential: `{token, encodingAESKey, receiveIds?, label?}`, or `{id, receiveIds?, label?}` to keep the
@@ -241,26 +244,33 @@ pub async fn get(
     ),
     security(("adminToken" = [])),
 )]
+#[expect(clippy::too_many_arguments, reason = "each is a part that the handler asks the state for")]
 pub async fn put(
     State(corps): State<Arc<dyn Corps>>,
     State(store): State<Arc<dyn Store>>,
     State(directory): State<Arc<Directory>>,
     State(public_url): State<PublicUrl>,
+    State(rules): State<Arc<dyn ServiceRules>>,
+    State(services): State<Services>,
     auditor: Auditor,
     Path(id): Path<String>,
     Fields(fields): Fields,
 ) -> Result<Json<CorpView>, Problem> {
     let id = CorpId::parse(&id).map_err(|error| Problem::invalid(format!("corpId {error}")))?;
+    let _one_change = directory.one_change().await;
     let known = corps.corp(&id).await?;
     refuse_file(known.as_ref())?;
     let fields = fields.map_err(Problem::invalid)?;
     let mut faults = Faults::default();
-    let context = Context { prefix: "", source: CorpSource::Admin, known: known.as_ref(), now: auditor.now() };
+    let (source, now) = (CorpSource::Admin, auditor.now());
+    let context = Context { prefix: "", source, known: known.as_ref(), now, rules: &*rules };
     let corp = declaration::read_corp(id, &fields, &context, &mut faults);
     if !faults.is_empty() {
         return Err(Problem::invalid(faults.to_string().replace('\n', "; ")));
     }
+    super::services::refuse_denied(&services, &corp.services).await?;
     directory.put_corp(&corp).await?;
+    super::services::tell(&services, known.as_ref(), &corp).await?;
     if let Some(changes) = changes::between(known.as_ref(), &corp) {
         auditor.record(Act::new(Action::CORP_PUT, &corp.id, changes)).await;
     }
@@ -271,7 +281,8 @@ pub async fn put(
 
 /// Withdraw a corp's declaration
 ///
-/// From then on the pairs of its bots' registrations open its callbacks; without any it is unknown.
+/// From then on the pairs of its bots' registrations open its callbacks; without any it is unknown. Its
+/// services, and what waits for them, go with it.
 #[utoipa::path(
     delete, path = "/api/admin/corps/{corpId}", operation_id = "deleteCorp", tag = "Admin",
     params(("corpId" = String, Path, description = "The corp id", example = "ww1234567890abcdef")),
@@ -287,14 +298,19 @@ pub async fn put(
 pub async fn delete(
     State(corps): State<Arc<dyn Corps>>,
     State(directory): State<Arc<Directory>>,
+    State(services): State<Services>,
     auditor: Auditor,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let id = CorpId::parse(&id).map_err(|_| unknown())?;
+    let _one_change = directory.one_change().await;
     let known = corps.corp(&id).await?;
     refuse_file(known.as_ref())?;
     if !directory.delete_corp(&id).await? {
         return Err(unknown());
+    }
+    if let Some(known) = &known {
+        super::services::tell(&services, Some(known), &Corp { services: Vec::new(), ..known.clone() }).await?;
     }
     let detail = known.as_ref().map(changes::withdrawn).unwrap_or_default();
     auditor.record(Act::new(Action::CORP_DELETE, &id, detail)).await;
@@ -306,7 +322,7 @@ fn unknown() -> Problem {
     Problem::not_found("nobody declared this corp")
 }
 
-fn refuse_file(corp: Option<&Corp>) -> Result<(), Problem> {
+pub(super) fn refuse_file(corp: Option<&Corp>) -> Result<(), Problem> {
     match corp {
         Some(corp) if corp.source == CorpSource::File => {
             Err(Problem::read_only("CORPS_FILE declares this corp: change it there"))

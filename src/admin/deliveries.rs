@@ -1,4 +1,4 @@
-//! `/api/admin/deliveries`: events that were not delivered yet, or given up.
+//! `/api/admin/deliveries`: events of bots and of services that were not delivered yet, or given up.
 
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Page, Paging};
 use crate::dispatcher::Dispatcher;
-use crate::domain::{Action, CorpId, EventId, OpenKfId, Trust};
+use crate::domain::{Action, CorpId, EventId, OpenKfId, ServiceEvent, ServiceName, Trust};
 use crate::http::audit::{Act, Auditor};
 use crate::http::problem::Problem;
-use crate::store::{HeldEvent, HeldFilter, HeldState, Store};
+use crate::services::Services;
+use crate::store::{HeldEvent, HeldFilter, HeldState, QueueFilter, QueuedEvent, Store};
 
 /// An undelivered event.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,8 +26,15 @@ pub struct DeliveryView {
     state: HeldState,
     #[schema(example = "ww1234567890abcdef")]
     corp_id: String,
+    /// Of a bot's event: its account.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw")]
-    open_kf_id: String,
+    open_kf_id: Option<String>,
+    /// Of a service's event: the service's name, and WeCom's name of the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<String>,
     /// Whether WeCom's signature or the gateway's password vouches for it.
     signed: bool,
     #[schema(example = "2026-01-31T12:00:00Z")]
@@ -46,7 +54,9 @@ impl From<HeldEvent> for DeliveryView {
     fn from(held: HeldEvent) -> Self {
         Self {
             corp_id: held.event.account.corp.to_string(),
-            open_kf_id: held.event.account.kf.to_string(),
+            open_kf_id: Some(held.event.account.kf.to_string()),
+            service: None,
+            event: None,
             signed: held.event.trust == Trust::Signed,
             received_at: held.event.arrival().to_string(),
             expires_at: held.expires_at.to_string(),
@@ -55,6 +65,25 @@ impl From<HeldEvent> for DeliveryView {
             state: held.state,
             attempts: held.attempts,
             last_error: held.last_error,
+        }
+    }
+}
+
+impl From<QueuedEvent> for DeliveryView {
+    fn from(queued: QueuedEvent) -> Self {
+        Self {
+            corp_id: queued.event.service.corp.to_string(),
+            open_kf_id: None,
+            service: Some(queued.event.service.name.to_string()),
+            event: Some(queued.event.name.to_string()),
+            signed: true,
+            received_at: queued.event.arrived_at.to_string(),
+            expires_at: queued.expires_at.to_string(),
+            next_attempt_at: (queued.state == HeldState::Live).then(|| queued.due_at.to_string()),
+            id: queued.event.id,
+            state: queued.state,
+            attempts: queued.attempts,
+            last_error: queued.last_error,
         }
     }
 }
@@ -76,6 +105,10 @@ pub struct DeliveryFilter {
     #[serde(default, deserialize_with = "super::filled")]
     #[param(required = false)]
     open_kf_id: Option<String>,
+    /// Of services of this name only.
+    #[serde(default, deserialize_with = "super::filled")]
+    #[param(required = false)]
+    service: Option<String>,
     /// The `next` of the page before.
     #[serde(default, deserialize_with = "super::filled")]
     #[param(required = false)]
@@ -87,7 +120,7 @@ pub struct DeliveryFilter {
 
 /// List undelivered events
 ///
-/// Live ones are retried or wait for their bot; expired ones were given up and are kept for 7 days
+/// Of bots and of services. Live ones are retried or wait for their bot; expired ones were given up and are kept for 7 days
 /// (not those that nobody vouches for: unsigned ones of an account that has no bot).
 #[utoipa::path(
     get, path = "/api/admin/deliveries", operation_id = "listDeliveries", tag = "Admin", params(DeliveryFilter),
@@ -107,22 +140,30 @@ pub async fn list(
     let wanted = super::read_query(filter, rule)?;
     let limit = Paging { cursor: None, limit: wanted.limit }.limit()?;
     let corp = wanted.corp_id.as_deref().map(CorpId::parse).transpose();
+    let corp = corp.map_err(|error| Problem::invalid(format!("corpId {error}")))?;
     let kf = wanted.open_kf_id.as_deref().map(OpenKfId::parse).transpose();
-    let filter = HeldFilter {
-        state: wanted.state,
-        corp: corp.map_err(|error| Problem::invalid(format!("corpId {error}")))?,
-        kf: kf.map_err(|error| Problem::invalid(format!("openKfId {error}")))?,
-    };
+    let kf = kf.map_err(|error| Problem::invalid(format!("openKfId {error}")))?;
+    let service = wanted.service.as_deref().map(ServiceName::parse).transpose();
+    let service = service.map_err(|error| Problem::invalid(format!("service {error}")))?;
     let after = wanted.cursor.map(EventId::from_text);
-    let held = store.list_held(&filter, after.as_ref(), limit + 1).await?;
-    let views = held.into_iter().map(DeliveryView::from).collect();
+    let mut views: Vec<DeliveryView> = Vec::new();
+    if service.is_none() {
+        let filter = HeldFilter { state: wanted.state, corp: corp.clone(), kf: kf.clone() };
+        views.extend(store.list_held(&filter, after.as_ref(), limit + 1).await?.into_iter().map(DeliveryView::from));
+    }
+    if kf.is_none() {
+        let filter = QueueFilter { state: wanted.state, corp, service };
+        views.extend(store.list_queued(&filter, after.as_ref(), limit + 1).await?.into_iter().map(DeliveryView::from));
+    }
+    // The ids of both begin with the time of arrival.
+    views.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(Json(Page::of(views, limit, |view| view.id.to_string())))
 }
 
 /// Send an undelivered event now
 ///
-/// Live or expired. What is expired, or older than its sync token, goes without the token, at most
-/// once a minute an account.
+/// Live or expired. A bot's event that is expired, or older than its sync token, goes without the token, at
+/// most once a minute an account. A service's event goes before all that came after it.
 #[utoipa::path(
     post, path = "/api/admin/deliveries/{id}/redeliver", operation_id = "redeliver", tag = "Admin",
     params(("id" = String, Path, description = "Its id", example = "019a0b1c2d3e4f5061728394a5b6")),
@@ -137,11 +178,16 @@ pub async fn list(
 pub async fn redeliver(
     State(store): State<Arc<dyn Store>>,
     State(dispatcher): State<Dispatcher>,
+    State(services): State<Services>,
     auditor: Auditor,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let id = EventId::from_text(id);
-    let held = store.held(&id).await?.ok_or_else(gone)?;
+    let Some(held) = store.held(&id).await? else {
+        let queued = services.redeliver(&id).await?.ok_or_else(gone)?;
+        auditor.record(act_on_queued(Action::DELIVERY_REDELIVER, &queued)).await;
+        return Ok(StatusCode::ACCEPTED);
+    };
     if !dispatcher.redeliver(&id).await? {
         return Err(gone());
     }
@@ -166,11 +212,16 @@ pub async fn redeliver(
 pub async fn delete(
     State(store): State<Arc<dyn Store>>,
     State(dispatcher): State<Dispatcher>,
+    State(services): State<Services>,
     auditor: Auditor,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let id = EventId::from_text(id);
-    let held = store.held(&id).await?.ok_or_else(gone)?;
+    let Some(held) = store.held(&id).await? else {
+        let queued = services.forget(&id).await?.ok_or_else(gone)?;
+        auditor.record(act_on_queued(Action::DELIVERY_DELETE, &queued)).await;
+        return Ok(StatusCode::NO_CONTENT);
+    };
     if !dispatcher.forget(&id).await? {
         return Err(gone());
     }
@@ -180,11 +231,19 @@ pub async fn delete(
 
 fn act(action: Action, held: &HeldEvent) -> Act {
     let account = &held.event.account;
-    let state = match held.state {
+    Act::new(action, &held.event.id, format!("{}, corp {}, account {}", word(held.state), account.corp, account.kf))
+}
+
+fn act_on_queued(action: Action, queued: &QueuedEvent) -> Act {
+    let ServiceEvent { id, service, name, .. } = &queued.event;
+    Act::new(action, id, format!("{}, service {service}, event {name}", word(queued.state)))
+}
+
+fn word(state: HeldState) -> &'static str {
+    match state {
         HeldState::Live => "live",
         HeldState::Expired => "expired",
-    };
-    Act::new(action, &held.event.id, format!("{state}, corp {}, account {}", account.corp, account.kf))
+    }
 }
 
 fn gone() -> Problem {

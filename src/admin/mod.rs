@@ -5,6 +5,7 @@ pub mod audit;
 pub mod corps;
 pub mod deliveries;
 pub mod puppets;
+pub mod services;
 pub mod tokens;
 
 use axum::extract::Query;

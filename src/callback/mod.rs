@@ -1,4 +1,5 @@
-//! WeCom's callbacks: verified and opened here, brought on by the dispatcher.
+//! WeCom's callbacks: verified and opened here, brought on by the dispatcher to bots and by the queues of
+//! services to these.
 //!
 //! Whatever is genuine is acknowledged, understood or not: WeCom repeats what is not, and there is
 //! nobody to mend it. What is refused is told its class of fault only; the log has the rest.
@@ -11,6 +12,7 @@ mod failures;
 mod meters;
 pub mod query;
 pub mod routes;
+mod test_event;
 pub mod xml;
 
 use std::sync::Arc;
@@ -27,10 +29,12 @@ use crate::domain::{
     Account, CallbackCredential, Clock, CorpId, Digest, EventId, KfEvent, OpenKfId, Order, Payload, RawCallback, Trust,
 };
 use crate::lifecycle::Tasks;
+use crate::services::{self, Services, Taken};
 use crate::store::{CorpKeys, Directory};
 
 pub use failures::{Failed, Failure};
 pub use meters::{Kind, describe_metrics};
+pub use test_event::TestEvent;
 
 use credentials::OpenFault;
 use envelope::{Envelope, EnvelopeFault, Message};
@@ -103,14 +107,21 @@ impl DecryptedEvent {
 pub struct Callbacks {
     directory: Arc<Directory>,
     dispatcher: Dispatcher,
+    services: Services,
     clock: Clock,
     failures: Arc<Failures>,
 }
 
 impl Callbacks {
-    pub fn new(directory: Arc<Directory>, dispatcher: Dispatcher, clock: Clock, tasks: Tasks) -> Self {
+    pub fn new(
+        directory: Arc<Directory>,
+        dispatcher: Dispatcher,
+        services: Services,
+        clock: Clock,
+        tasks: Tasks,
+    ) -> Self {
         let failures = Arc::new(Failures::new(directory.clone(), clock.clone(), tasks));
-        Self { directory, dispatcher, clock, failures }
+        Self { directory, dispatcher, services, clock, failures }
     }
 
     /// A call that was refused: counted and logged, with the reason in the administrator's words.
@@ -146,7 +157,7 @@ impl Callbacks {
         Ok(opened.message)
     }
 
-    /// A message: returns once it is delivered or stored, or is none of ours to deliver.
+    /// A message: returns once everybody who takes it has it, delivered or stored.
     pub async fn receive(&self, corp: &KnownCorp, raw_query: &str, body: Bytes) -> Result<(), Refusal> {
         let deadline = Instant::now() + ANSWER_WITHIN;
         let query = SignedQuery::parse(raw_query)?;
@@ -156,27 +167,54 @@ impl Callbacks {
             warn!(corp.id = %corp.id, "acknowledged a genuine callback that holds no XML, or a DTD");
             return Ok(());
         };
+        let arrived_at = self.clock.now();
+        let callback = services::Callback {
+            corp: &corp.id,
+            keys: &corp.keys,
+            query: raw_query,
+            body: &body,
+            message: &opened.message,
+            arrived_at,
+        };
+        let taken = self.services.take(&callback, deadline);
         if !message.is_kf_news() {
-            debug!(corp.id = %corp.id, kind = message.kind.as_deref().unwrap_or_default(), "acknowledged; no bot takes it");
-            return Ok(());
+            let kind = message.kind.as_deref().unwrap_or_default();
+            let taken = taken.await;
+            if taken == Taken::ByNobody {
+                debug!(corp.id = %corp.id, kind, "acknowledged; nobody takes it");
+            }
+            return acknowledged(taken);
         }
         let readable = envelope.readable_by_bots && message.readable_by_bots(corp.id.as_str());
-        let raw = readable.then(|| raw(raw_query, body.clone(), credential));
         let event = Arrived {
             corp: &corp.id,
-            arrival: self.clock.now(),
+            arrival: arrived_at,
             create_time: message.create_time,
             trust: Trust::Signed,
             digest: Digest::of(&opened.message),
             token: message.token.as_deref(),
         };
-        let Some(open_kf_id) = message.open_kf_id.as_deref() else {
-            return self.submit_to_all(&event, deadline).await;
+        let raw = readable.then(|| raw(raw_query, body.clone(), credential));
+        let dispatched = self.dispatch(&event, message.open_kf_id.as_deref(), raw, deadline);
+        let (taken, dispatched) = futures::join!(taken, dispatched);
+        acknowledged(taken).and(dispatched)
+    }
+
+    /// To the bot of the account that it names, or to all.
+    async fn dispatch(
+        &self,
+        event: &Arrived<'_>,
+        open_kf_id: Option<&str>,
+        raw: Option<RawCallback>,
+        deadline: Instant,
+    ) -> Result<(), Refusal> {
+        let Some(open_kf_id) = open_kf_id else {
+            return self.submit_to_all(event, deadline).await;
         };
         match OpenKfId::parse(open_kf_id) {
             Ok(kf) => self.submit(event.to(kf, Map::new(), raw), deadline).await,
             Err(error) => {
-                warn!(corp.id = %corp.id, error = %error, "acknowledged an event whose OpenKfId can be no bot's");
+                warn!(corp.id = %event.corp, error = %error, "acknowledged an event whose OpenKfId can be no bot's");
                 Ok(())
             }
         }
@@ -213,6 +251,14 @@ impl Callbacks {
         };
         let submits = bots.into_iter().map(|bot| self.submit(event.to(bot.kf_id, Map::new(), None), deadline));
         futures::future::join_all(submits).await.into_iter().collect()
+    }
+}
+
+/// Whether the services that take a callback have it.
+fn acknowledged(taken: Taken) -> Result<(), Refusal> {
+    match taken {
+        Taken::ByNobody | Taken::Stored => Ok(()),
+        Taken::Unavailable => Err(Refusal::NotTaken),
     }
 }
 

@@ -129,16 +129,17 @@ fn name(kind: Kind) -> &'static str {
         Kind::Corps => "corps",
         Kind::Bots => "bots",
         Kind::Events => "undelivered events",
+        Kind::ServiceEvents => "undelivered events of services",
         Kind::Tokens => "access tokens",
         Kind::Audit => "lines of the audit",
     }
 }
 
 fn tell(copied: &Copied) {
-    let Copied { corps, bots, later_bots, events, tokens, audit } = copied;
+    let Copied { corps, bots, later_bots, events, service_events, tokens, audit } = copied;
     report::data(format_args!(
-        "copied: {corps} corps, {bots} bots, {events} undelivered events, {tokens} access tokens, \
-         {audit} lines of the audit"
+        "copied: {corps} corps, {bots} bots, {events} undelivered events, {service_events} of \
+         services, {tokens} access tokens, {audit} lines of the audit"
     ));
     if *later_bots > 0 {
         report::note(format_args!("{later_bots} bots registered at the target later than at the source, and stay"));

@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::config::{Absent, Config, Fault, Faults, Kind, SETTINGS, Setting, Source, Warning};
 use crate::domain::Clock;
+use crate::egress::DenyList;
+use crate::services::Rules;
 use crate::store::corps_file::{CorpsFile, CorpsFileError};
 
 /// The flags that were given, by variable. Their values are checked with all other settings, so that
@@ -25,7 +28,9 @@ impl SettingFlags {
         let source = self.source();
         let loaded = Config::load(&source);
         let path = source.text("CORPS_FILE").map(PathBuf::from);
-        let in_file = path.and_then(|path| CorpsFile::load(&path, Clock::default().now()).err());
+        let denied = loaded.as_ref().map(|(config, _)| config.dispatch_deny_networks.clone());
+        let rules = Arc::new(Rules::new(denied.unwrap_or_else(|_| DenyList::default())));
+        let in_file = path.and_then(|path| CorpsFile::load(&path, rules, Clock::default().now()).err());
         match (loaded, in_file) {
             (loaded, None) => loaded,
             (Ok(_), Some(error)) => Err(corps_file_faults(&error)),

@@ -88,6 +88,9 @@ impl Action {
     pub const PUPPET_DEREGISTER: Self = Self::known("puppet.deregister");
     pub const PUPPET_DEREGISTER_REFUSED: Self = Self::known("puppet.deregister.refused");
     pub const PUPPET_DELETE: Self = Self::known("puppet.delete");
+    pub const SERVICE_PUT: Self = Self::known("service.put");
+    pub const SERVICE_DELETE: Self = Self::known("service.delete");
+    pub const SERVICE_TEST: Self = Self::known("service.test");
     pub const DELIVERY_REDELIVER: Self = Self::known("delivery.redeliver");
     pub const DELIVERY_DELETE: Self = Self::known("delivery.delete");
     pub const TOKEN_RENEW: Self = Self::known("token.renew");

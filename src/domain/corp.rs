@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use jiff::Timestamp;
 
-use super::{Fingerprint, Invalid, Secret};
+use super::{Fingerprint, Invalid, Secret, Service};
 
 /// A corp id (or suite id): 1 to 64 of `A-Za-z0-9_-`. Its case is kept: WeCom's encrypted corp ids
 /// differ by case alone.
@@ -121,5 +121,7 @@ pub struct Corp {
     pub credentials: Vec<CallbackCredential>,
     /// The outbound proxy for this corp's calls to WeCom; secret, because its URL may hold a password.
     pub wecom_proxy: Option<Secret>,
+    /// Other services of its app, by name.
+    pub services: Vec<Service>,
     pub updated_at: Timestamp,
 }

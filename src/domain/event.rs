@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -50,6 +51,14 @@ impl EventId {
     pub fn new(arrival: Timestamp) -> Self {
         let millis = u64::try_from(arrival.as_millisecond()).unwrap_or_default();
         Self(format!("{millis:012x}{:016x}", rand::random::<u64>()).into())
+    }
+
+    /// As [`EventId::new`]; those of one process and millisecond sort as they were made.
+    pub fn in_order(arrival: Timestamp) -> Self {
+        static SEQUENCE: AtomicU32 = AtomicU32::new(0);
+        let millis = u64::try_from(arrival.as_millisecond()).unwrap_or_default();
+        let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
+        Self(format!("{millis:012x}{sequence:08x}{:08x}", rand::random::<u32>()).into())
     }
 
     /// An id read back from a store or a path.

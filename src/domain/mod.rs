@@ -7,6 +7,7 @@ mod corp;
 mod event;
 mod puppet;
 mod secret;
+mod service;
 mod token;
 
 pub use audit::{Action, Actor, AuditEntry, AuditId};
@@ -15,6 +16,7 @@ pub use corp::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey};
 pub use event::{Account, Digest, EventId, KfEvent, OpenKfId, Order, Payload, RawCallback, Trust};
 pub use puppet::{Endpoint, Puppet};
 pub use secret::{Fingerprint, Secret};
+pub use service::{Content, Service, ServiceEvent, ServiceFormat, ServiceKey, ServiceName, ServiceUrl};
 pub use token::{App, AppKey};
 
 /// Why a value from outside was refused: names the field's rule, never the value.

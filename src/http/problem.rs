@@ -115,7 +115,7 @@ impl Problem {
         Self::new(ProblemType::Internal, "a fault of the gateway, which its log tells")
     }
 
-    fn unavailable() -> Self {
+    pub fn unavailable() -> Self {
         Self::new(ProblemType::Unavailable, "the store is unavailable; try again")
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::{HeldEvent, HeldFilter, Result, Store, StoreError};
+use super::{HeldEvent, HeldFilter, QueueFilter, Result, Store, StoreError};
 use crate::domain::{AuditEntry, AuditId, EventId, OpenKfId, Puppet};
 
 /// Rows read at a time.
@@ -26,6 +26,7 @@ pub enum Kind {
     Corps,
     Bots,
     Events,
+    ServiceEvents,
     Tokens,
     Audit,
 }
@@ -38,6 +39,8 @@ pub struct Copied {
     /// Bots that the target knows by a later registration.
     pub later_bots: u64,
     pub events: u64,
+    /// Undelivered events of services.
+    pub service_events: u64,
     pub tokens: u64,
     /// Entries of the record of changes.
     pub audit: u64,
@@ -54,6 +57,7 @@ pub async fn copy(from: &dyn Store, to: &dyn Store, told: &(dyn Fn(Kind, u64) + 
     }
     copy_bots(from, to, &mut copied, told).await?;
     copied.events = copy_events(from, to, told).await?;
+    copied.service_events = copy_service_events(from, to, told).await?;
     told(Kind::Tokens, 0);
     for token in from.tokens().await? {
         patiently(async || to.put_token(&token).await).await?;
@@ -126,6 +130,19 @@ async fn copy_events(from: &dyn Store, to: &dyn Store, told: &(dyn Fn(Kind, u64)
         stream::iter(&page).map(hold).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         copied += page.len() as u64;
         told(Kind::Events, copied);
+    }
+}
+
+async fn copy_service_events(from: &dyn Store, to: &dyn Store, told: &(dyn Fn(Kind, u64) + Sync)) -> Result<u64> {
+    let (mut after, mut copied): (Option<EventId>, u64) = (None, 0);
+    told(Kind::ServiceEvents, 0);
+    loop {
+        let page = from.list_queued(&QueueFilter::default(), after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(copied) };
+        after = Some(last.event.id.clone());
+        patiently(async || to.append_queued(&page).await).await?;
+        copied += page.len() as u64;
+        told(Kind::ServiceEvents, copied);
     }
 }
 

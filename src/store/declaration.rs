@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Secret};
+use super::declared_services;
+use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Secret, Service, ServiceName};
 
 pub(super) const NO_TEXT: &str = "must be a string";
 pub(super) const NO_LIST: &str = "must be a list";
@@ -53,6 +54,24 @@ pub struct Context<'c> {
     /// What is declared now: `{"id"}` keeps one of its credentials.
     pub known: Option<&'c Corp>,
     pub now: Timestamp,
+    pub rules: &'c dyn ServiceRules,
+}
+
+/// What the fields of a service must meet beyond their shape. Whoever serves it knows the names of events
+/// and the form of secrets, and stands above this.
+pub trait ServiceRules: fmt::Debug + Send + Sync {
+    /// The field at fault with the rule it breaks, of each fault. No value of a secret.
+    fn faults(&self, service: &Service) -> Vec<(&'static str, String)>;
+}
+
+/// Takes whatever has the shape of a service.
+#[derive(Debug)]
+pub struct AnyService;
+
+impl ServiceRules for AnyService {
+    fn faults(&self, _service: &Service) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 }
 
 /// Reads `{"credentials": […], "wecomProxy"?, "services"?}`.
@@ -67,13 +86,18 @@ pub fn read_corp(id: CorpId, fields: &Map<String, Value>, context: &Context<'_>,
         }
         valid.then(|| Secret::new(text))
     });
-    match fields.get("services") {
-        None => {}
-        Some(Value::Object(services)) if services.is_empty() => {}
-        Some(Value::Object(_)) => faults.add(format!("{prefix}services"), "is not served by this version yet"),
-        Some(_) => faults.add(format!("{prefix}services"), NO_OBJECT),
-    }
-    Corp { id, source: context.source, credentials, wecom_proxy, updated_at: context.now }
+    let services = declared_services::read_services(fields.get("services"), context, faults);
+    Corp { id, source: context.source, credentials, wecom_proxy, services, updated_at: context.now }
+}
+
+/// Reads one service, `{url, events, format, secret?, ttl?}`.
+pub fn read_service(
+    name: ServiceName,
+    fields: &Map<String, Value>,
+    context: &Context<'_>,
+    faults: &mut Faults,
+) -> Option<Service> {
+    declared_services::read_service(name, fields, context.prefix, context, faults)
 }
 
 fn read_credentials(
@@ -159,7 +183,7 @@ fn receive_ids(fields: &Map<String, Value>, prefix: &str, faults: &mut Faults) -
 }
 
 /// A name that is no plain word is not repeated: it may be a secret in the wrong place.
-fn refuse_unknown(fields: &Map<String, Value>, prefix: &str, known: &[&str], faults: &mut Faults) {
+pub(super) fn refuse_unknown(fields: &Map<String, Value>, prefix: &str, known: &[&str], faults: &mut Faults) {
     let rule = || format!("is unknown; known are {}", known.join(", "));
     for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
         let plain = name.len() <= 24 && name.bytes().all(|byte| byte.is_ascii_alphabetic());
@@ -167,14 +191,24 @@ fn refuse_unknown(fields: &Map<String, Value>, prefix: &str, known: &[&str], fau
     }
 }
 
-fn required_text<'a>(fields: &'a Map<String, Value>, prefix: &str, name: &str, faults: &mut Faults) -> Option<&'a str> {
+pub(super) fn required_text<'a>(
+    fields: &'a Map<String, Value>,
+    prefix: &str,
+    name: &str,
+    faults: &mut Faults,
+) -> Option<&'a str> {
     if !fields.contains_key(name) {
         faults.add(format!("{prefix}{name}"), "is missing");
     }
     optional_text(fields, prefix, name, faults)
 }
 
-fn optional_text<'a>(fields: &'a Map<String, Value>, prefix: &str, name: &str, faults: &mut Faults) -> Option<&'a str> {
+pub(super) fn optional_text<'a>(
+    fields: &'a Map<String, Value>,
+    prefix: &str,
+    name: &str,
+    faults: &mut Faults,
+) -> Option<&'a str> {
     let value = fields.get(name).filter(|value| !value.is_null())?;
     if !value.is_string() {
         faults.add(format!("{prefix}{name}"), NO_TEXT);

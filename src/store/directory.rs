@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::{Breaker, Corps, Result, Store, StoreError, Turn};
-use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet, Secret};
+use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet, Secret, Service};
 
 /// How long another replica's change may go unseen.
 pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
@@ -32,11 +32,13 @@ const TOLD_FOR: Duration = Duration::from_secs(60);
 const CAPACITY: u64 = 200_000;
 const SHARDS: usize = 256;
 
-/// The credentials that may open a corp's callbacks.
+/// The credentials that may open a corp's callbacks, and who takes what is in them beside its bots.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CorpKeys {
     /// Tried in this order.
     pub credentials: Vec<CallbackCredential>,
+    /// Other services of the app. Here, because every callback asks for both.
+    pub services: Vec<Service>,
 }
 
 /// Who else writes the store.
@@ -231,13 +233,16 @@ pub struct Directory {
     keys: NearCache<CorpId, CorpKeys>,
     proxies: NearCache<CorpId, Option<Secret>>,
     puppets: NearCache<OpenKfId, Puppet>,
+    /// Held while an operator changes a declaration: what was read must not change before it is written.
+    changing: tokio::sync::Mutex<()>,
 }
 
 impl Directory {
     /// `corps` are the declared ones, wherever they are declared.
     pub fn new(corps: Arc<dyn Corps>, store: Arc<dyn Store>, sharing: Sharing) -> Self {
         let source = Source { sharing, breaker: Breaker::new(ASK_AGAIN), locked: Mutex::default() };
-        Self { corps, store, source, keys: NearCache::new(), proxies: NearCache::new(), puppets: NearCache::new() }
+        let (keys, proxies, puppets) = (NearCache::new(), NearCache::new(), NearCache::new());
+        Self { corps, store, source, keys, proxies, puppets, changing: tokio::sync::Mutex::default() }
     }
 
     pub fn sharing(&self) -> Sharing {
@@ -256,14 +261,15 @@ impl Directory {
         let read = async || {
             let declared = self.corps.corp(corp).await?;
             if let Some(corp) = declared.as_ref().filter(|corp| !corp.credentials.is_empty()) {
-                return Ok(Some(CorpKeys { credentials: corp.credentials.clone() }));
+                return Ok(Some(CorpKeys { credentials: corp.credentials.clone(), services: corp.services.clone() }));
             }
             let pairs = self.store.pairs_of(corp).await?;
             if declared.is_none() && pairs.is_empty() {
                 return Ok(None);
             }
             let credentials = pairs.into_iter().map(|(token, aes_key)| CallbackCredential::new(token, aes_key));
-            Ok(Some(CorpKeys { credentials: credentials.collect() }))
+            let services = declared.map(|corp| corp.services).unwrap_or_default();
+            Ok(Some(CorpKeys { credentials: credentials.collect(), services }))
         };
         self.keys.get(corp, &self.source, read).await
     }
@@ -368,6 +374,12 @@ impl Directory {
             self.keys.changed(&before.corp_id);
         }
         Ok(found)
+    }
+
+    /// To be held from reading a declaration to writing it back. Changes at other replicas are not kept
+    /// off: of two in the same moment the later one stands.
+    pub async fn one_change(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
     }
 
     pub async fn put_corp(&self, corp: &Corp) -> Result<()> {

@@ -12,15 +12,18 @@ mod breaker;
 pub mod copy;
 pub mod corps_file;
 pub mod declaration;
+mod declared_services;
 mod directory;
 mod error;
 pub mod mongodb;
 pub mod sealed;
+mod service_events;
 pub mod sqlite;
 
 pub use breaker::{Breaker, Turn};
 pub use directory::{CorpKeys, Directory, SHARED_FRESHNESS, Sharing};
 pub use error::{Result, StoreError};
+pub use service_events::{FailedTry, QueueBounds, QueueFilter, QueuedEvent, ServiceEvents};
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -35,7 +38,7 @@ use crate::domain::{
 
 /// Everything durable, behind one handle. `Arc<dyn Store>` upcasts to each of its parts.
 #[async_trait]
-pub trait Store: Corps + Puppets + Events + Tokens + Audit {
+pub trait Store: Corps + Puppets + Events + ServiceEvents + Tokens + Audit {
     /// Makes the back end ready: its indexes, its version, secrets sealed anew with the first key. Asked
     /// once at the start, and again for as long as it is [`StoreError::Unavailable`].
     async fn prepare(&self) -> Result<()>;
@@ -263,6 +266,10 @@ impl dyn Store {
     }
 
     pub fn events(self: &Arc<Self>) -> Arc<dyn Events> {
+        self.clone()
+    }
+
+    pub fn service_events(self: &Arc<Self>) -> Arc<dyn ServiceEvents> {
         self.clone()
     }
 

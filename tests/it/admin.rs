@@ -58,11 +58,18 @@ async fn problem(request: RequestBuilder, status: u16, kind: &str) -> String {
 
 fn routes() -> Vec<(Method, String)> {
     let corp = format!("/api/admin/corps/{CORP}");
+    let services = format!("{corp}/services");
+    let (service, test) = (format!("{services}/crm"), format!("{services}/crm/test"));
     let routes = [
         (Method::GET, "/api/admin/corps"),
         (Method::GET, &corp),
         (Method::PUT, &corp),
         (Method::DELETE, &corp),
+        (Method::GET, &services),
+        (Method::GET, &service),
+        (Method::PUT, &service),
+        (Method::DELETE, &service),
+        (Method::POST, &test),
         (Method::GET, "/api/admin/puppets"),
         (Method::DELETE, "/api/admin/puppets/wk1"),
         (Method::GET, "/api/admin/deliveries"),

@@ -26,6 +26,7 @@ mod replicas;
 mod secrets;
 mod security;
 mod servers;
+mod services;
 mod settings_at_start;
 mod simulator;
 mod store;

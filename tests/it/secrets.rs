@@ -29,6 +29,8 @@ const AES_KEY: &str = "seededAesKeyOfTheSecretsTestABCDEFGHIJKLMNO";
 const PASSWORD: &str = "seeded.puppet~password";
 const ADMIN: &str = "seeded+admin/token=of-the-secrets-test";
 const PROXY_PASSWORD: &str = "seededProxyPassword";
+/// As services' secrets are, and what must not slip out of it.
+const SERVICE_SECRET: &str = "whsec_c2VlZGVkLXNlY3JldC1vZi1hLXNlcnZpY2UtMDAwMQ==";
 const BEHIND_A_PROXY: &str = "ww-behind-a-proxy";
 const MASTER_KEY: &str = "c2VlZGVkLW1hc3Rlci1rZXktb2YtMzItYnl0ZXMtLi4=";
 
@@ -75,6 +77,7 @@ fn needles() -> Vec<Needle> {
         ("PUPPET_PASSWORD", PASSWORD),
         ("ADMIN_TOKEN", ADMIN),
         ("proxy password", PROXY_PASSWORD),
+        ("service secret", &SERVICE_SECRET["whsec_".len()..]),
         ("MASTER_KEY", MASTER_KEY),
     ];
     seeded.map(|(name, secret)| Needle::new(name, secret)).into()
@@ -126,6 +129,31 @@ async fn operators_call(gateway: &Gateway, answers: &Answers) {
         answers.to(put(wrong)).await;
     }
     answers.to(admin(gateway, Method::PUT, &corp).body(format!("{{\"token\": {SECRET}"))).await;
+    let crm = format!("{corp}/services/crm");
+    let declare = |body: Value| admin(gateway, Method::PUT, &crm).json(&body);
+    let service =
+        json!({ "url": "http://127.0.0.1:9/hook", "events": ["*"], "format": "json", "secret": SERVICE_SECRET });
+    answers.to(declare(service.clone())).await;
+    for (field, wrong) in [
+        ("url", json!(format!("http://user:{SECRET}@h/"))),
+        ("events", json!([SECRET, SERVICE_SECRET, "click"])),
+        ("format", json!(SECRET)),
+        ("secret", json!(SECRET)),
+        ("ttl", json!(SECRET)),
+        (SECRET, json!(SERVICE_SECRET)),
+    ] {
+        let mut body = service.clone();
+        body[field] = wrong;
+        answers.to(declare(body)).await;
+    }
+    for (method, path) in [
+        (Method::GET, format!("{corp}/services")),
+        (Method::GET, crm.clone()),
+        (Method::POST, format!("{crm}/test")),
+        (Method::GET, "/deliveries?service=crm".to_owned()),
+    ] {
+        answers.to(admin(gateway, method, &path)).await;
+    }
     for (method, path) in [
         (Method::GET, "/corps"),
         (Method::GET, &corp),

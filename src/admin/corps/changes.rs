@@ -1,12 +1,16 @@
 //! What a declaration changes, in words for the record: credentials by their ids.
 
-use crate::domain::{CallbackCredential, Corp};
+use crate::domain::{CallbackCredential, Corp, Service};
 
 /// `None`: nothing.
 pub(super) fn between(before: Option<&Corp>, after: &Corp) -> Option<String> {
     let Some(before) = before else {
         let proxy = if after.wecom_proxy.is_some() { ", with wecomProxy" } else { "" };
-        return Some(format!("declared with credentials {}{proxy}", ids(&after.credentials)));
+        let services = match &*after.services {
+            [] => String::new(),
+            some => format!(", services {}", names(some)),
+        };
+        return Some(format!("declared with credentials {}{proxy}{services}", ids(&after.credentials)));
     };
     let mut changes = Vec::new();
     let lacking = |credential: &&CallbackCredential, list: &[CallbackCredential]| {
@@ -29,7 +33,15 @@ pub(super) fn between(before: Option<&Corp>, after: &Corp) -> Option<String> {
         (Some(_), None) => Some("wecomProxy removed".to_owned()),
         (before, after) => (before != after).then(|| "wecomProxy changed".to_owned()),
     });
+    if before.services != after.services {
+        changes.push(format!("services are now {}", names(&after.services)));
+    }
     (!changes.is_empty()).then(|| changes.join("; "))
+}
+
+fn names(services: &[Service]) -> String {
+    let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// What a withdrawn declaration held.
@@ -60,6 +72,7 @@ mod tests {
             source: CorpSource::Admin,
             credentials: tokens.iter().map(|token| credential(token)).collect(),
             wecom_proxy: None,
+            services: Vec::new(),
             updated_at: Timestamp::UNIX_EPOCH,
         }
     }

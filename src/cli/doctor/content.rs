@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::domain::{Clock, CorpId, Puppet};
+use crate::services::Rules;
 use crate::store::corps_file::{CorpsFile, DeclaredCorps};
 use crate::store::{Corps, Directory, Result, Sharing, Store};
 
@@ -14,7 +15,9 @@ const PAGE: usize = 1_000;
 
 /// Reads corps and bots; whose key opens a callback is decided where the gateway decides it.
 pub(super) async fn read(store: Arc<dyn Store>, config: &Config) -> Result<Stored> {
-    let file = config.corps_file.as_ref().and_then(|path| CorpsFile::load(path, Clock::default().now()).ok());
+    let rules = Arc::new(Rules::new(config.dispatch_deny_networks.clone()));
+    let load = |path| CorpsFile::load(path, rules, Clock::default().now()).ok();
+    let file = config.corps_file.as_deref().and_then(load);
     let corps: Arc<dyn Corps> = match file {
         Some(file) => Arc::new(DeclaredCorps::new(Arc::new(file), store.clone())),
         None => store.clone(),

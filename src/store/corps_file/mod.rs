@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 
 pub use self::overlay::DeclaredCorps;
 pub use self::parse::parse;
-use super::declaration::Faults;
+use super::declaration::{Faults, ServiceRules};
 use crate::domain::{Corp, CorpId};
 
 /// Why the file's content cannot be used.
@@ -42,6 +42,7 @@ pub enum Reload {
 #[derive(Debug)]
 pub struct CorpsFile {
     path: PathBuf,
+    rules: Arc<dyn ServiceRules>,
     state: RwLock<State>,
 }
 
@@ -55,10 +56,10 @@ struct State {
 
 impl CorpsFile {
     /// Reads the file at start, when a fault is an error.
-    pub fn load(path: &Path, now: Timestamp) -> Result<Self, CorpsFileError> {
+    pub fn load(path: &Path, rules: Arc<dyn ServiceRules>, now: Timestamp) -> Result<Self, CorpsFileError> {
         let content = read(path)?;
-        let corps = corps_of(path, &content, now)?.into();
-        Ok(Self { path: path.to_owned(), state: RwLock::new(State { corps, seen: Ok(content), fault: None }) })
+        let corps = corps_of(path, &content, &*rules, now)?.into();
+        Ok(Self { path: path.to_owned(), rules, state: RwLock::new(State { corps, seen: Ok(content), fault: None }) })
     }
 
     /// Looks at the content again.
@@ -67,7 +68,8 @@ impl CorpsFile {
         if seen == self.state.read().seen {
             return Reload::Unchanged;
         }
-        let corps = seen.as_ref().map_err(Clone::clone).and_then(|content| corps_of(&self.path, content, now));
+        let corps_of = |content: &Vec<u8>| corps_of(&self.path, content, &*self.rules, now);
+        let corps = seen.as_ref().map_err(Clone::clone).and_then(corps_of);
         let mut state = self.state.write();
         state.seen = seen;
         match corps {
@@ -105,13 +107,19 @@ fn read(path: &Path) -> Result<Vec<u8>, CorpsFileError> {
     std::fs::read(path).map_err(unreadable)
 }
 
-fn corps_of(path: &Path, content: &[u8], now: Timestamp) -> Result<Vec<Corp>, CorpsFileError> {
-    parse(content, now).map_err(|faults| CorpsFileError::Invalid { path: path.to_owned(), faults })
+fn corps_of(
+    path: &Path,
+    content: &[u8],
+    rules: &dyn ServiceRules,
+    now: Timestamp,
+) -> Result<Vec<Corp>, CorpsFileError> {
+    parse(content, now, rules).map_err(|faults| CorpsFileError::Invalid { path: path.to_owned(), faults })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::declaration::AnyService;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -129,7 +137,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("corps.json");
         write(&path, &["ww1"]);
-        let file = CorpsFile::load(&path, NOW).unwrap();
+        let file = CorpsFile::load(&path, Arc::new(AnyService), NOW).unwrap();
         assert!(file.corp(&corp_id("ww1")).is_some());
         assert_eq!(file.reload(NOW), Reload::Unchanged);
 
@@ -156,8 +164,8 @@ mod tests {
     fn a_bad_file_is_an_error_at_start() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("corps.json");
-        assert!(matches!(CorpsFile::load(&path, NOW), Err(CorpsFileError::Unreadable { .. })));
+        assert!(matches!(CorpsFile::load(&path, Arc::new(AnyService), NOW), Err(CorpsFileError::Unreadable { .. })));
         std::fs::write(&path, r#"{"corps":{"w w":{}}}"#).unwrap();
-        assert!(matches!(CorpsFile::load(&path, NOW), Err(CorpsFileError::Invalid { .. })));
+        assert!(matches!(CorpsFile::load(&path, Arc::new(AnyService), NOW), Err(CorpsFileError::Invalid { .. })));
     }
 }

@@ -66,6 +66,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{CorpSource, Secret};
+    use crate::store::declaration::AnyService;
     use crate::store::sqlite::{KeySource, SqliteStore};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -73,7 +74,14 @@ mod tests {
     fn corp(id: &str) -> Corp {
         let proxy = Some(Secret::new("http://proxy:3128"));
         let id = CorpId::parse(id).unwrap();
-        Corp { id, source: CorpSource::Admin, credentials: Vec::new(), wecom_proxy: proxy, updated_at: NOW }
+        Corp {
+            id,
+            source: CorpSource::Admin,
+            credentials: Vec::new(),
+            wecom_proxy: proxy,
+            services: Vec::new(),
+            updated_at: NOW,
+        }
     }
 
     #[tokio::test]
@@ -85,7 +93,8 @@ mod tests {
         for id in ["ww1", "ww2", "ww3"] {
             store.put_corp(&corp(id)).await.unwrap();
         }
-        let corps = DeclaredCorps::new(Arc::new(CorpsFile::load(&path, NOW).unwrap()), store.clone());
+        let corps =
+            DeclaredCorps::new(Arc::new(CorpsFile::load(&path, Arc::new(AnyService), NOW).unwrap()), store.clone());
 
         let of_file = corps.corp(&corp("ww2").id).await.unwrap().unwrap();
         assert_eq!((of_file.source, of_file.wecom_proxy), (CorpSource::File, None));

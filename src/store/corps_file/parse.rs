@@ -7,16 +7,16 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::domain::{Corp, CorpId, CorpSource};
-use crate::store::declaration::{Context, Faults, NO_OBJECT, read_corp};
+use crate::store::declaration::{Context, Faults, NO_OBJECT, ServiceRules, read_corp};
 
 /// The corps of a document, by id.
-pub fn parse(content: &[u8], now: Timestamp) -> Result<Vec<Corp>, Faults> {
+pub fn parse(content: &[u8], now: Timestamp, rules: &dyn ServiceRules) -> Result<Vec<Corp>, Faults> {
     let mut faults = Faults::default();
     let mut corps = Vec::new();
     match serde_json::from_slice::<Document>(content) {
         Ok(document) => {
             for (id, value) in &document.corps.0 {
-                corps.extend(parse_corp(id, value, now, &mut faults));
+                corps.extend(parse_corp(id, value, now, rules, &mut faults));
             }
         }
         // Its text names line, column and expectation. A value that it quotes could be a secret.
@@ -73,7 +73,7 @@ fn syntax_fault(error: &serde_json::Error) -> String {
     }
 }
 
-fn parse_corp(id: &str, value: &Value, now: Timestamp, faults: &mut Faults) -> Option<Corp> {
+fn parse_corp(id: &str, value: &Value, now: Timestamp, rules: &dyn ServiceRules, faults: &mut Faults) -> Option<Corp> {
     let path = format!("corps.{id}");
     let parsed = CorpId::parse(id).map_err(|rule| faults.add(&path, format!("a corp id {rule}"))).ok();
     let Some(fields) = value.as_object() else {
@@ -81,7 +81,7 @@ fn parse_corp(id: &str, value: &Value, now: Timestamp, faults: &mut Faults) -> O
         return None;
     };
     let prefix = format!("{path}.");
-    let context = Context { prefix: &prefix, source: CorpSource::File, known: None, now };
+    let context = Context { prefix: &prefix, source: CorpSource::File, known: None, now, rules };
     // Read all the same where the id is wrong, to find the other faults.
     let stand_in = parsed.clone().or_else(|| CorpId::parse("unnamed").ok())?;
     let corp = read_corp(stand_in, fields, &context, faults);
@@ -95,11 +95,12 @@ mod tests {
 
     use super::*;
     use crate::domain::Secret;
+    use crate::store::declaration::AnyService;
 
     const KEY: &str = "6qkdMrq68nTKduznJYO1A37W2oEgpkMUvkttRToqhUt";
 
     fn faults(document: &Value) -> Vec<String> {
-        let faults = parse(document.to_string().as_bytes(), Timestamp::UNIX_EPOCH).unwrap_err();
+        let faults = parse(document.to_string().as_bytes(), Timestamp::UNIX_EPOCH, &AnyService).unwrap_err();
         faults.iter().map(|(path, rule)| format!("{path}: {rule}")).collect()
     }
 
@@ -111,13 +112,14 @@ mod tests {
                 { "token": "t2", "encodingAESKey": KEY },
             ],
             "wecomProxy": "http://user:password@proxy:3128",
-            "services": {},
+            "services": { "crm": { "url": "http://crm/hook", "events": ["*"], "format": "json" } },
         } } });
-        let corps = parse(document.to_string().as_bytes(), Timestamp::UNIX_EPOCH).unwrap();
+        let corps = parse(document.to_string().as_bytes(), Timestamp::UNIX_EPOCH, &AnyService).unwrap();
         let [a, b] = &corps[..] else { panic!("two corps") };
         assert_eq!((a.id.as_str(), b.id.as_str()), ("wwA", "wwB"));
         assert_eq!(a.source, CorpSource::File);
         assert_eq!(a.wecom_proxy, Some(Secret::new("http://user:password@proxy:3128")));
+        assert_eq!(a.services[0].name.as_str(), "crm");
         let first = &a.credentials[0];
         assert_eq!((first.token.expose(), first.aes_key.text().expose()), ("t1", KEY));
         assert_eq!(
@@ -164,21 +166,21 @@ mod tests {
     #[test]
     fn a_document_of_another_shape_is_named_by_its_place() {
         for content in ["", "{", "[]", r#"{"corps":"s3cret"}"#, r#"{"corps":{},"s3cret":1}"#, "{}"] {
-            let faults = parse(content.as_bytes(), Timestamp::UNIX_EPOCH).unwrap_err().to_string();
+            let faults = parse(content.as_bytes(), Timestamp::UNIX_EPOCH, &AnyService).unwrap_err().to_string();
             assert!(faults.contains("line") && !faults.contains("s3cret"), "{faults}");
         }
     }
 
     #[test]
     fn a_corp_that_stands_there_twice_is_a_fault() {
-        let twice = parse(br#"{"corps":{"ww1":{},"ww1":{}}}"#, Timestamp::UNIX_EPOCH).unwrap_err();
+        let twice = parse(br#"{"corps":{"ww1":{},"ww1":{}}}"#, Timestamp::UNIX_EPOCH, &AnyService).unwrap_err();
         assert_eq!(twice.to_string(), "corps.ww1: stands there twice");
     }
 
     proptest! {
         #[test]
         fn no_content_panics(content in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse(&content, Timestamp::UNIX_EPOCH);
+            let _ = parse(&content, Timestamp::UNIX_EPOCH, &AnyService);
         }
     }
 }

@@ -6,6 +6,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::connection::{Limit, Promise, collection};
 use super::documents::{damaged, date, opened, optional, parsed, readable, text, time};
+use super::services::{read_services, write_service};
 use super::{MongoStore, retried};
 use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Fingerprint};
 use crate::store::sealed::{MasterKeys, Place};
@@ -74,7 +75,14 @@ fn write_corp(keys: &MasterKeys, corp: &Corp) -> Result<Document> {
         }))
     };
     let credentials = corp.credentials.iter().enumerate().map(write).collect::<Result<Vec<_>>>()?;
-    Ok(doc! { "_id": id, "wecomProxy": proxy, "updatedAt": date(corp.updated_at), "credentials": credentials })
+    let services = corp.services.iter().map(|service| write_service(keys, id, service)).collect::<Result<Vec<_>>>()?;
+    Ok(doc! {
+        "_id": id,
+        "wecomProxy": proxy,
+        "updatedAt": date(corp.updated_at),
+        "credentials": credentials,
+        "services": services,
+    })
 }
 
 fn read_corp(keys: &MasterKeys, document: &Document) -> Result<Corp> {
@@ -89,6 +97,7 @@ fn read_corp(keys: &MasterKeys, document: &Document) -> Result<Corp> {
         source: CorpSource::Admin,
         credentials: credentials.iter().enumerate().map(read).collect::<Result<_>>()?,
         wecom_proxy: optional(document, "wecomProxy", |document, field| opened(document, field, keys, &place))?,
+        services: read_services(keys, id.as_str(), document)?,
         updated_at: time(document, "updatedAt")?,
         id,
     })

@@ -14,11 +14,14 @@ mod corps;
 mod documents;
 mod error;
 mod events;
+mod insert;
 mod keys;
 mod pairs;
 mod puppets;
 mod schema;
 mod sealed_fields;
+mod service_events;
+mod services;
 mod tokens;
 
 use std::collections::HashMap;
@@ -34,6 +37,7 @@ use self::documents::text;
 use self::error::is_duplicate_key;
 use self::events::Holder;
 use self::puppets::{PUPPETS, read_puppet};
+use self::service_events::Appender;
 use super::sealed::MasterKeys;
 use super::{Result, Store, StoreError};
 use crate::domain::{Invalid, OpenKfId, Puppet, Secret};
@@ -49,6 +53,7 @@ pub struct MongoStore {
     keys: Arc<MasterKeys>,
     puppet_reads: Batcher<OpenKfId, Option<Puppet>>,
     holder: Holder,
+    appender: Appender,
     /// Held while rows are claimed: servers whose updates are not atomic row by row must not give one
     /// row to two workers of this process.
     claiming: tokio::sync::Mutex<()>,
@@ -64,7 +69,8 @@ impl MongoStore {
             move |kfs| read_puppets(connection.clone(), keys.clone(), kfs)
         });
         let holder = Holder::new(&connection, tasks);
-        Ok(Self { connection, keys, puppet_reads, holder, claiming: tokio::sync::Mutex::default() })
+        let appender = Appender::new(&connection, tasks);
+        Ok(Self { connection, keys, puppet_reads, holder, appender, claiming: tokio::sync::Mutex::default() })
     }
 
     /// Fails when a value needs a key that is not among the store's. Changes nothing.

@@ -12,6 +12,7 @@ use super::connection::{Connection, Limit, Promise, collection};
 use super::documents::number;
 use super::events::HELD;
 use super::puppets::PUPPETS;
+use super::service_events::QUEUED;
 use super::{newer, retried};
 use crate::store::Result;
 
@@ -24,7 +25,7 @@ const DUPLICATE_KEY: i32 = 11_000;
 
 /// Collection, fields, and whether the values are unique. No index on what changes often, but for the
 /// due time.
-fn indexes() -> [(&'static str, Document, bool); 6] {
+fn indexes() -> [(&'static str, Document, bool); 9] {
     [
         // The original's own, by the name that mongoose gives it.
         (PUPPETS, doc! { "kfOpenId": 1 }, true),
@@ -37,6 +38,12 @@ fn indexes() -> [(&'static str, Document, bool); 6] {
         (HELD, doc! { "state": 1, "dueAt": 1 }, false),
         // Lists of one corp, and its unsigned rows.
         (HELD, doc! { "corp": 1, "state": 1 }, false),
+        // The oldest of a queue, and which queues wait.
+        (QUEUED, doc! { "state": 1, "queue": 1, "order": 1 }, false),
+        // One event, and lists.
+        (QUEUED, doc! { "order": 1 }, false),
+        // Expired events by their age.
+        (QUEUED, doc! { "state": 1, "dueAt": 1 }, false),
     ]
 }
 

@@ -5,6 +5,7 @@ use mongodb::bson::{Bson, Document};
 use super::corps::{CORPS, credential_row};
 use super::documents::text;
 use super::puppets::PUPPETS;
+use super::services::service_row;
 use super::tokens::TOKENS;
 use crate::store::sealed::Place;
 
@@ -61,7 +62,15 @@ fn values_of_corp(document: &Document) -> Vec<Value> {
         };
         [read("token", "token"), read("encodingAESKey", "aes_key")]
     };
-    proxy.into_iter().chain(credentials.iter().enumerate().flat_map(of_credential).flatten()).collect()
+    let services = document.get_array("services").map(Vec::as_slice).unwrap_or_default();
+    let of_service = |(position, service): (usize, &Bson)| {
+        let service = service.as_document()?;
+        let row = service_row(id, text(service, "name").ok()?);
+        Value::read(service, ("secret", format!("services.{position}.secret")), "service", &row, "secret")
+    };
+    let of_credentials = credentials.iter().enumerate().flat_map(of_credential).flatten();
+    let of_services = services.iter().enumerate().filter_map(of_service);
+    proxy.into_iter().chain(of_credentials).chain(of_services).collect()
 }
 
 fn values_of_puppet(document: &Document) -> Vec<Value> {

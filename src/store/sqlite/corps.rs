@@ -1,10 +1,11 @@
-//! Declared corps: a row a corp, a row a credential.
+//! Declared corps: a row a corp, a row a credential, a row a service.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
 use super::rows::{change, damaged, opened, parsed, select, select_one, time};
+use super::services::{self, SealedService};
 use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Fingerprint};
 use crate::store::sealed::{MasterKeys, Place};
 use crate::store::{Corps, Result};
@@ -41,10 +42,13 @@ impl Corps for SqliteStore {
         let credentials = corp.credentials.iter().enumerate();
         let credentials: Vec<_> =
             credentials.map(|(at, credential)| self.sealed(&id, at, credential)).collect::<Result<_>>()?;
+        let services: Vec<SealedService> =
+            corp.services.iter().map(|service| SealedService::seal(&self.keys, &id, service)).collect::<Result<_>>()?;
         self.write(move |db| {
             change(db, "INSERT OR REPLACE INTO corp VALUES (?, ?, ?)", params![id.as_str(), proxy, updated_at])?;
             change(db, "DELETE FROM corp_credential WHERE corp_id = ?", [id.as_str()])?;
-            credentials.iter().try_for_each(|credential| credential.insert(db, &id))
+            credentials.iter().try_for_each(|credential| credential.insert(db, &id))?;
+            services::replace(db, &id, &services)
         })
         .await
     }
@@ -53,6 +57,7 @@ impl Corps for SqliteStore {
         let id = id.clone();
         self.write(move |db| {
             change(db, "DELETE FROM corp_credential WHERE corp_id = ?", [id.as_str()])?;
+            services::replace(db, &id, &[])?;
             Ok(change(db, "DELETE FROM corp WHERE id = ?", [id.as_str()])? > 0)
         })
         .await
@@ -104,6 +109,7 @@ fn read_corp(db: &Connection, keys: &MasterKeys, row: &Row<'_>) -> Result<Corp> 
         source: CorpSource::Admin,
         credentials: select(db, CREDENTIALS, [id.as_str()], |row| read_credential(keys, row))?,
         wecom_proxy: proxy.map(|proxy| keys.open(&place, &proxy)).transpose()?,
+        services: services::select_of(db, keys, &id)?,
         updated_at: time(row, "updated_at")?,
         id,
     })

@@ -17,10 +17,11 @@ struct SealedColumn {
 }
 
 /// Every sealed column. The `row` expressions are those that the tables' own files bind values to.
-const COLUMNS: [SealedColumn; 7] = [
+const COLUMNS: [SealedColumn; 8] = [
     SealedColumn { table: "corp", row: "id", field: "wecom_proxy" },
     SealedColumn { table: "corp_credential", row: "corp_id || '/' || position", field: "token" },
     SealedColumn { table: "corp_credential", row: "corp_id || '/' || position", field: "aes_key" },
+    SealedColumn { table: "service", row: "corp_id || '/' || name", field: "secret" },
     SealedColumn { table: "puppet", row: "kf_id", field: "corp_secret" },
     SealedColumn { table: "puppet", row: "kf_id", field: "token" },
     SealedColumn { table: "puppet", row: "kf_id", field: "aes_key" },

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// The first entry leads from an empty file to version 1, and so on.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 const VERSION_1: &str = "
 CREATE TABLE sealing_key (id TEXT PRIMARY KEY) STRICT;
@@ -102,6 +102,43 @@ CREATE TABLE audit_entry (
   subject TEXT NOT NULL,
   detail  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// A queue is `corp/service`. An expired event comes before a live one in the order of the states.
+const VERSION_3: &str = "
+CREATE TABLE service (
+  corp_id TEXT NOT NULL,
+  name    TEXT NOT NULL,
+  url     TEXT NOT NULL,
+  events  TEXT NOT NULL,
+  format  TEXT NOT NULL,
+  secret  TEXT,
+  ttl     INTEGER NOT NULL,
+  PRIMARY KEY (corp_id, name)
+) STRICT;
+
+CREATE TABLE service_event (
+  id         TEXT PRIMARY KEY,
+  queue      TEXT NOT NULL,
+  webhook_id TEXT NOT NULL,
+  name       TEXT NOT NULL,
+  arrived_at INTEGER NOT NULL,
+  size       INTEGER NOT NULL,
+  state      TEXT NOT NULL CHECK (state IN ('live', 'expired')),
+  expires_at INTEGER NOT NULL,
+  due_at     INTEGER NOT NULL,
+  attempts   INTEGER NOT NULL,
+  refusals   INTEGER NOT NULL,
+  last_error TEXT,
+  raw_query  TEXT,
+  body       BLOB NOT NULL
+) STRICT;
+-- a repeat is appended once
+CREATE UNIQUE INDEX service_event_once ON service_event (queue, webhook_id);
+-- the oldest of a queue, its bounds
+CREATE INDEX service_event_order ON service_event (queue, state, id, size);
+-- the sweep of expired events
+CREATE INDEX service_event_expired ON service_event (due_at) WHERE state = 'expired';
 ";
 
 /// How a database cannot be brought to this program's version.

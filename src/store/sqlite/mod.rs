@@ -12,15 +12,19 @@ mod migrations;
 mod puppets;
 mod readers;
 mod rows;
+mod service_events;
+mod services;
 mod tokens;
 mod writer;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 
 use self::directory::Directory;
@@ -28,8 +32,8 @@ use self::migrations::MigrationError;
 use self::readers::Readers;
 use self::writer::{Durability, Writer};
 use super::sealed::MasterKeys;
-use super::{Result, Store, StoreError};
-use crate::domain::{Invalid, Secret};
+use super::{Lease, Result, Store, StoreError};
+use crate::domain::{Invalid, Secret, ServiceKey};
 
 /// Reads take microseconds; more connections would only hold more cache.
 const READERS: usize = 2;
@@ -104,6 +108,8 @@ pub struct SqliteStore {
     writer: Option<Writer>,
     readers: Readers,
     keys: Arc<MasterKeys>,
+    /// Who leads which queue of a service.
+    senders: Mutex<HashMap<ServiceKey, Lease>>,
 }
 
 impl SqliteStore {
@@ -128,6 +134,7 @@ impl SqliteStore {
             writer: Some(writer),
             readers: Readers::start(readers).map_err(|error| OpenError::io(dir, "be used", error))?,
             keys: Arc::new(keys),
+            senders: Mutex::default(),
         })
     }
 
@@ -148,7 +155,7 @@ impl SqliteStore {
         }
         keys::check(&db, &keys).map_err(failed)?;
         let readers = Readers::start(vec![db]).map_err(|error| OpenError::io(dir, "be used", error))?;
-        Ok(Self { writer: None, readers, keys: Arc::new(keys) })
+        Ok(Self { writer: None, readers, keys: Arc::new(keys), senders: Mutex::default() })
     }
 
     /// Whether a process uses the directory. Its lock is taken for a moment, shared with others who only

@@ -11,6 +11,7 @@ mod outage;
 mod recorder;
 mod restart;
 
+pub(crate) use outage::SmallDisk;
 pub(crate) use recorder::{Manner, Recorder};
 
 use std::time::{Duration, Instant};

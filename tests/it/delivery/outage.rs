@@ -9,12 +9,12 @@ use tempfile::TempDir;
 
 use super::{Manner, World, eventually};
 
-struct SmallDisk {
+pub(crate) struct SmallDisk {
     dir: TempDir,
 }
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mount = ["-t", "tmpfs", "-o", "size=2m", "tmpfs"];
         let mounted = Command::new("mount").args(mount).arg(dir.path()).output();
@@ -25,7 +25,7 @@ impl SmallDisk {
         Some(Self { dir })
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
@@ -33,7 +33,7 @@ impl SmallDisk {
         self.path().join("filler")
     }
 
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         use std::io::Write as _;
         let mut file = std::fs::File::create(self.filler()).unwrap();
         for size in [4096, 1] {
@@ -41,7 +41,7 @@ impl SmallDisk {
         }
     }
 
-    fn free(&self) {
+    pub(crate) fn free(&self) {
         std::fs::remove_file(self.filler()).unwrap();
     }
 }

@@ -20,7 +20,7 @@ use crate::harness::{AES_KEY, CORP, Gateway, TOKEN};
 const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// The services that replicas share.
-struct Services {
+pub(crate) struct Services {
     store: MongoServer,
     cache: RedisServer,
     to_store: Relay,
@@ -32,7 +32,7 @@ impl Services {
         Self::start_on(MongoKind::FerretDb).await
     }
 
-    async fn start_on(kind: MongoKind) -> Self {
+    pub(crate) async fn start_on(kind: MongoKind) -> Self {
         let store = MongoServer::start(kind).await.unwrap();
         let cache = RedisServer::start().await.unwrap();
         let to_store = Relay::start(store.address()).await;
@@ -50,7 +50,7 @@ impl Services {
     }
 
     /// One replica with settings of its own.
-    async fn replica(&self, settings: &[(&str, &str)]) -> Gateway {
+    pub(crate) async fn replica(&self, settings: &[(&str, &str)]) -> Gateway {
         let shared = self.settings();
         let mut all: Vec<(&str, &str)> = shared.iter().map(|(name, value)| (*name, value.as_str())).collect();
         all.extend(settings);
@@ -79,7 +79,7 @@ impl Replicas {
     }
 }
 
-async fn declare(gateway: &Gateway) {
+pub(crate) async fn declare(gateway: &Gateway) {
     let corp = json!({ "credentials": [{ "token": TOKEN, "encodingAESKey": AES_KEY }] });
     let declared = gateway.admin(reqwest::Method::PUT, &format!("/corps/{CORP}")).json(&corp).send().await;
     assert_eq!(declared.unwrap().status(), 200);

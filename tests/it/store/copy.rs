@@ -5,9 +5,11 @@ use std::sync::Arc;
 use wxkf_gateway::domain::Secret;
 use wxkf_gateway::store::copy::{Copied, copy};
 use wxkf_gateway::store::sqlite::{KeySource, OpenError, SqliteStore};
-use wxkf_gateway::store::{Corps as _, HeldFilter, HeldState, Puppets as _, Store, Tokens as _};
+use wxkf_gateway::store::{Corps as _, HeldFilter, HeldState, Puppets as _, QueueFilter, Store, Tokens as _};
 
-use super::samples::{account, at, audit_entry, corp, full_row, kf_id, lease, puppet, signed, token};
+use super::samples::{
+    account, at, audit_entry, corp, full_queued, full_row, kf_id, lease, puppet, queue, queued, signed, token,
+};
 
 async fn seed(store: &dyn Store, bots: u64) {
     store.put_corp(&corp("ww1")).await.unwrap();
@@ -21,6 +23,9 @@ async fn seed(store: &dyn Store, bots: u64) {
     for row in [&full_row(&account("ww1", "wk0000")), &leased, &expired] {
         store.hold(row).await.unwrap();
     }
+    let mut waiting: Vec<_> = (100..700).map(|n| queued(&queue("ww1/erp"), n)).collect();
+    waiting.push(full_queued(&queue("ww1/contacts")));
+    store.append_queued(&waiting).await.unwrap();
     store.put_token(&token("ww1", "seeded-corp-secret", 1)).await.unwrap();
     for seconds in 0..600 {
         store.append_audit(&audit_entry(seconds)).await.unwrap();
@@ -33,7 +38,8 @@ async fn content(store: &dyn Store) -> impl PartialEq + std::fmt::Debug {
     held.iter_mut().for_each(|row| row.lease = None);
     let (corps, bots) = (store.corps().await.unwrap(), store.puppets(None, 1_000).await.unwrap());
     let audit = store.list_audit(None, 1_000).await.unwrap();
-    (corps, bots, held, store.tokens().await.unwrap(), audit)
+    let queued = store.list_queued(&QueueFilter::default(), None, 1_000).await.unwrap();
+    (corps, bots, held, queued, store.tokens().await.unwrap(), audit)
 }
 
 /// Copies twice: the second time must change nothing.
@@ -41,7 +47,10 @@ pub async fn all_arrives_and_twice_is_as_good_as_once(from: Arc<dyn Store>, to: 
     seed(&*from, bots).await;
     for _ in 0..2 {
         let copied = copy(&*from, &*to, &|_, _| {}).await.unwrap();
-        assert_eq!(copied, Copied { corps: 1, bots, later_bots: 0, events: 3, tokens: 1, audit: 600 });
+        assert_eq!(
+            copied,
+            Copied { corps: 1, bots, later_bots: 0, events: 3, service_events: 601, tokens: 1, audit: 600 }
+        );
         assert_eq!(content(&*from).await, content(&*to).await);
     }
     let held = to.list_held(&HeldFilter::default(), None, 100).await.unwrap();

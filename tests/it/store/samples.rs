@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use wxkf_gateway::domain::{
-    Account, Action, Actor, AppKey, AuditEntry, AuditId, CallbackCredential, Corp, CorpId, CorpSource, Digest,
+    Account, Action, Actor, AppKey, AuditEntry, AuditId, CallbackCredential, Content, Corp, CorpId, CorpSource, Digest,
     EncodingAesKey, Endpoint, EventId, Fingerprint, KfEvent, OpenKfId, Order, Payload, Puppet, RawCallback, Secret,
-    Trust,
+    Service, ServiceEvent, ServiceFormat, ServiceKey, ServiceName, ServiceUrl, Trust,
 };
-use wxkf_gateway::store::{HeldEvent, HeldState, Lease, Settled, StoredToken};
+use wxkf_gateway::store::{HeldEvent, HeldState, Lease, QueuedEvent, Settled, StoredToken};
 
 pub const START: i64 = 1_780_000_000;
 
@@ -44,8 +44,57 @@ pub fn corp(id: &str) -> Corp {
         source: CorpSource::Admin,
         credentials: vec![with_ids, credential("second-token", 'B')],
         wecom_proxy: Some(Secret::new("http://user:seeded-proxy@proxy:3128")),
+        services: vec![service("contacts", Some("whsec_seeded-service-secret")), service("erp", None)],
         updated_at: at(1),
     }
+}
+
+pub fn service(name: &str, secret: Option<&str>) -> Service {
+    Service {
+        name: ServiceName::parse(name).unwrap(),
+        url: ServiceUrl::parse("https://service:8443/hook/?a=1%2F2").unwrap(),
+        events: vec!["*".into(), "!change_contact.create_user".into()],
+        format: ServiceFormat::AsReceived,
+        secret: secret.map(Secret::new),
+        ttl: std::time::Duration::from_secs(86_400),
+    }
+}
+
+pub fn queue(corp_and_name: &str) -> ServiceKey {
+    ServiceKey::parse(corp_and_name).unwrap()
+}
+
+/// A live event of the queue that arrived so many seconds after the start.
+pub fn queued(service: &ServiceKey, arrival: i64) -> QueuedEvent {
+    QueuedEvent {
+        event: ServiceEvent {
+            id: EventId::in_order(at(arrival)),
+            service: service.clone(),
+            webhook_id: format!("msg_{arrival}").into(),
+            name: "change_contact.create_user".into(),
+            arrived_at: at(arrival),
+            content: Content::Plain(format!("<xml><N>{arrival}</N></xml>").into()),
+        },
+        state: HeldState::Live,
+        expires_at: at(arrival + 86_400),
+        due_at: at(arrival),
+        attempts: 0,
+        refusals: 0,
+        last_error: None,
+    }
+}
+
+/// With every field filled with something that is easily lost.
+pub fn full_queued(service: &ServiceKey) -> QueuedEvent {
+    let mut queued = queued(service, 7);
+    queued.event.content = Content::Raw {
+        query: "msg_signature=a%2Bb&timestamp=1&nonce=+".into(),
+        body: (0..=255).collect::<Vec<u8>>().into(),
+    };
+    queued.event.arrived_at = at(7) + std::time::Duration::from_millis(123);
+    (queued.state, queued.due_at) = (HeldState::Expired, at(8));
+    (queued.attempts, queued.refusals, queued.last_error) = (u32::MAX, 5, Some("拒绝 connection".into()));
+    queued
 }
 
 pub fn puppet(corp: &str, kf: &str) -> Puppet {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use mongodb::bson::{Document, doc};
-use mongodb::error::ErrorKind;
 
 use super::HELD;
 use super::document::{LIVE, write_held};
@@ -12,8 +11,8 @@ use crate::domain::EventId;
 use crate::lifecycle::Tasks;
 use crate::store::mongodb::batch::{Batcher, Size};
 use crate::store::mongodb::connection::{Connection, Limit, Promise, collection};
-use crate::store::mongodb::error::refused;
-use crate::store::{HeldEvent, HeldState, Result, StoreError};
+use crate::store::mongodb::insert::insert_absent;
+use crate::store::{HeldEvent, HeldState, Result};
 
 /// A callback's body is some kilobytes, so that a batch stays far below a server's limit of 48 MB. Two
 /// in flight: one that is stuck does not stop all, and more would only share the server's one journal
@@ -56,29 +55,9 @@ impl Holder {
     }
 }
 
-/// One result a row. A row that is there already stays as it is.
 async fn insert(connection: &Connection, rows: &[HeldEvent]) -> Result<Vec<Result<()>>> {
     let documents: Vec<Document> = rows.iter().map(write_held).collect::<Result<_>>()?;
-    let insert = async |db| {
-        let inserted = collection(&db, HELD, Promise::Durable).insert_many(&documents).ordered(false).await;
-        match inserted.map_err(|error| (error.kind.clone(), error)) {
-            Ok(_) => Ok(Vec::new()),
-            Err((kind, error)) => match *kind {
-                ErrorKind::InsertMany(several) if several.write_concern_error.is_none() => {
-                    Ok(refused(&several).collect())
-                }
-                _ => Err(error),
-            },
-        }
-    };
-    let refused: Vec<(usize, StoreError)> = connection.write(Limit::Callback, insert).await?;
-    let mut results = vec![Ok(()); rows.len()];
-    for (at, error) in refused {
-        if let Some(result) = results.get_mut(at) {
-            *result = Err(error);
-        }
-    }
-    Ok(results)
+    insert_absent(connection, HELD, &documents).await
 }
 
 /// Rows that a newer durable one replaced. One that was given up meanwhile is left to the operator.

@@ -6,6 +6,7 @@ pub mod corps;
 pub mod leases;
 pub mod model;
 pub mod puppets;
+pub mod queues;
 pub mod rows;
 pub mod tokens;
 
@@ -42,6 +43,10 @@ macro_rules! conformance {
             leases: due_rows_are_claimed_longest_due_first, a_lease_keeps_others_away_until_it_ends,
                 concurrent_claims_share_nothing, the_next_due_counts_leases, postponed_by_its_owner_alone,
                 woken_rows_are_due_and_keep_their_lease, expired_rows_are_not_worked_on;
+            queues: absence, every_field_comes_back, a_repeat_is_appended_once, appended_together,
+                the_oldest_live_ones_in_order, deleted_from_their_own_queue, settled_ones_are_gone, a_failed_try_is_noted, expired_ones_wait_for_nobody,
+                one_leads_until_the_lease_ends, queues_that_wait, listed_by_id_and_filter, revived_to_the_front,
+                trimmed_to_their_number, trimmed_to_their_bytes, dropped_with_their_service, swept_when_old;
             audit: absence, every_field_comes_back, a_second_entry_of_an_id_changes_nothing,
                 listed_newest_first_page_by_page, swept_by_age_and_by_number;
             model: random_interleavings_agree_with_a_model;

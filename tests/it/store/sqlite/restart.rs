@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use wxkf_gateway::store::sqlite::{KeySource, SqliteStore};
-use wxkf_gateway::store::{Corps as _, Events as _, HeldFilter, HeldState, Puppets as _, Tokens as _};
+use wxkf_gateway::store::{
+    Corps as _, Events as _, HeldFilter, HeldState, Puppets as _, QueueFilter, ServiceEvents as _, Tokens as _,
+};
 
 use super::open_in;
-use crate::store::samples::{account, at, corp, corp_id, full_row, lease, puppet, signed, token};
+use crate::store::samples::{account, at, corp, corp_id, full_queued, full_row, lease, puppet, queue, signed, token};
 
 #[tokio::test]
 async fn everything_is_kept() {
@@ -23,9 +25,12 @@ async fn everything_is_kept() {
     store.put_token(&token("ww1", "s", 1)).await.unwrap();
     store.hold(&row).await.unwrap();
     store.hold(&expired).await.unwrap();
+    let waiting = full_queued(&queue("ww1/crm"));
+    store.append_queued(std::slice::from_ref(&waiting)).await.unwrap();
     drop(store);
 
     let store = open_in(dir.path()).unwrap();
+    assert_eq!(store.list_queued(&QueueFilter::default(), None, 9).await, Ok(vec![waiting]));
     assert_eq!(store.corps().await, Ok(vec![corp("ww1")]));
     assert_eq!(store.puppets_of(&corp_id("ww1")).await, Ok(vec![puppet("ww1", "wk1")]));
     assert_eq!(store.tokens().await, Ok(vec![token("ww1", "s", 1)]));
