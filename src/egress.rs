@@ -4,10 +4,12 @@
 //! which drops denied addresses before the client sees them, so a name that changes its address
 //! between check and call (DNS rebinding) gains nothing. Redirects are never followed.
 
+mod answer;
 mod dial;
 mod hosts;
 mod mark;
 
+pub use answer::{denied, fault_in_words, status_of};
 pub use dial::{DialError, Dialer};
 pub use hosts::{AllowedHost, AllowedHosts};
 pub use mark::{PROXY_MARK, ProxyMark};

@@ -3,14 +3,13 @@
 //! Such a bot's process dies on a raw callback that it cannot read, so the raw form goes only where
 //! [`KfEvent`]'s payload has one *and* the bot holds the pair that opens it.
 
-use std::error::Error;
 use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode, header};
 use serde_json::{Map, Value};
 
 use crate::domain::{KfEvent, Puppet};
-use crate::egress::{Denied, DenyList};
+use crate::egress::{self, DenyList};
 
 /// `DISPATCH_FORMAT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,7 +102,7 @@ impl Forwarder {
                 Err(Unanswered::Away(format!("something before the bot answered {status}")))
             }
             Ok(_) => Ok(()),
-            Err(error) => Err(match denied(&error) {
+            Err(error) => Err(match egress::denied(&error) {
                 Some(denied) => Unanswered::Denied(denied.to_string()),
                 None => Unanswered::Away(in_words(&error)),
             }),
@@ -123,24 +122,15 @@ fn decrypted(event: &KfEvent, form: Form) -> Map<String, Value> {
     body
 }
 
-async fn conclude(mut response: Response) -> Attempted {
-    /// A bot answers with a word; a connection with more to read is dropped instead of drained.
-    const ANSWER_LIMIT: usize = 16 * 1024;
-    let status = response.status();
-    let mut read = 0;
-    while read < ANSWER_LIMIT
-        && let Ok(Ok(Some(chunk))) = tokio::time::timeout(Duration::from_millis(100), response.chunk()).await
-    {
-        read += chunk.len();
+async fn conclude(response: Response) -> Attempted {
+    match egress::status_of(response).await {
+        status if status.is_success() => Attempted::Delivered,
+        status => Attempted::Failed(format!("the bot answered {status}")),
     }
-    if status.is_success() {
-        return Attempted::Delivered;
-    }
-    Attempted::Failed(format!("the bot answered {status}"))
 }
 
 fn failure(error: &reqwest::Error) -> Attempted {
-    match denied(error) {
+    match egress::denied(error) {
         Some(denied) => Attempted::Failed(denied.to_string()),
         None if error.is_connect() => Attempted::NoConnection(in_words(error)),
         None => Attempted::Failed(in_words(error)),
@@ -148,19 +138,5 @@ fn failure(error: &reqwest::Error) -> Attempted {
 }
 
 fn in_words(error: &reqwest::Error) -> String {
-    // The outermost text names the URL, whose query is nobody's business; the innermost one says why.
-    let mut reason: &dyn Error = error;
-    while let Some(source) = reason.source() {
-        reason = source;
-    }
-    match (error.is_connect(), error.is_timeout()) {
-        (true, true) => "no connection in time".to_owned(),
-        (true, false) => format!("no connection: {reason}"),
-        (false, true) => "the bot did not answer in time".to_owned(),
-        (false, false) => format!("the bot broke off: {reason}"),
-    }
-}
-
-fn denied(error: &reqwest::Error) -> Option<&Denied> {
-    std::iter::successors(error.source(), |&error| error.source()).find_map(|error| error.downcast_ref())
+    egress::fault_in_words(error, "the bot")
 }

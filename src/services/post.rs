@@ -1,17 +1,14 @@
 //! One call of a service: what it is sent, and what its answer means.
 
-use std::error::Error;
-use std::time::Duration;
-
 use bytes::Bytes;
 use jiff::Timestamp;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
+use reqwest::{Client, RequestBuilder, StatusCode, header};
 
 use super::filter::EventName;
 use super::format::{self, Webhook};
 use super::signature::SigningSecret;
 use crate::domain::{Content, Service, ServiceEvent, ServiceFormat};
-use crate::egress::{Denied, DenyList};
+use crate::egress::{self, DenyList};
 
 /// What came of a call. The texts are for operators and hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +54,8 @@ impl Poster {
         };
         match self.request(service, event, message, now) {
             Ok(request) => match request.send().await {
-                Ok(response) => conclude(response).await,
-                Err(error) => Posted::Failed(failure(&error)),
+                Ok(response) => judge(egress::status_of(response).await),
+                Err(error) => failure(&error),
             },
             Err(rule) => Posted::Failed(format!("the secret {rule}")),
         }
@@ -109,19 +106,6 @@ fn message(format: ServiceFormat, event: &ServiceEvent) -> Option<Message<'_>> {
     }
 }
 
-async fn conclude(mut response: Response) -> Posted {
-    /// An answer says nothing that is needed; a connection with more to read is dropped instead of drained.
-    const ANSWER_LIMIT: usize = 16 * 1024;
-    let status = response.status();
-    let mut read = 0;
-    while read < ANSWER_LIMIT
-        && let Ok(Ok(Some(chunk))) = tokio::time::timeout(Duration::from_millis(100), response.chunk()).await
-    {
-        read += chunk.len();
-    }
-    judge(status)
-}
-
 /// Whoever is busy, slow or away says 408, 425 or 429 of an event that is in order.
 fn judge(status: StatusCode) -> Posted {
     const OF_HASTE: [StatusCode; 3] =
@@ -134,21 +118,9 @@ fn judge(status: StatusCode) -> Posted {
     }
 }
 
-/// The outermost text names the URL with its query; the innermost one says why.
-fn failure(error: &reqwest::Error) -> String {
-    let mut reason: &dyn Error = error;
-    while let Some(source) = reason.source() {
-        if let Some(denied) = source.downcast_ref::<Denied>() {
-            return denied.to_string();
-        }
-        reason = source;
-    }
-    match (error.is_connect(), error.is_timeout()) {
-        (true, true) => "no connection in time".to_owned(),
-        (true, false) => format!("no connection: {reason}"),
-        (false, true) => "the service did not answer in time".to_owned(),
-        (false, false) => format!("the service broke off: {reason}"),
-    }
+fn failure(error: &reqwest::Error) -> Posted {
+    let denied = egress::denied(error).map(ToString::to_string);
+    Posted::Failed(denied.unwrap_or_else(|| egress::fault_in_words(error, "the service")))
 }
 
 #[cfg(test)]
