@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Params, Row, Rows};
 
-use crate::domain::{Invalid, Secret};
+use crate::domain::{EventId, Invalid, Secret};
 use crate::store::sealed::{MasterKeys, Place};
 use crate::store::{Result, StoreError};
 
@@ -47,7 +47,7 @@ pub(super) fn select<T>(
 }
 
 /// As [`select`], of a query that runs already.
-pub(super) fn collect<T>(mut rows: Rows<'_>, read: impl Fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+fn collect<T>(mut rows: Rows<'_>, read: impl Fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         match read(row) {
@@ -57,6 +57,26 @@ pub(super) fn collect<T>(mut rows: Rows<'_>, read: impl Fn(&Row<'_>) -> Result<T
         }
     }
     Ok(found)
+}
+
+/// A page of a list: the query's first parameter is the id to start after, then come the values of its
+/// filter, and last the limit.
+pub(super) fn page<T>(
+    db: &Connection,
+    (sql, filtered): (String, Vec<String>),
+    after: Option<&EventId>,
+    rows: usize,
+    read: impl Fn(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut values = vec![after.map_or_else(String::new, ToString::to_string)];
+    values.extend(filtered);
+    let last = values.len() + 1;
+    let mut statement = db.prepare_cached(&sql)?;
+    for (at, value) in (1..).zip(&values) {
+        statement.raw_bind_parameter(at, value)?;
+    }
+    statement.raw_bind_parameter(last, limit(rows))?;
+    collect(statement.raw_query(), read)
 }
 
 /// Runs one statement; returns how many rows it changed.

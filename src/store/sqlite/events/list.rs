@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::row::{read_held, state_text};
 use crate::domain::{Account, CorpId, EventId, OpenKfId};
-use crate::store::sqlite::rows::{change, collect, limit, parsed, select, unsigned, value};
+use crate::store::sqlite::rows::{change, limit, page, parsed, select, unsigned, value};
 use crate::store::{HeldEvent, HeldFilter, Result};
 
 const WAITING: &str = "SELECT DISTINCT kf_id, corp_id FROM held_event WHERE state = 'live' ORDER BY kf_id, corp_id";
@@ -25,16 +25,7 @@ pub(super) fn list(
     after: Option<&EventId>,
     rows: usize,
 ) -> Result<Vec<HeldEvent>> {
-    let (sql, filtered) = query(filter);
-    let mut values = vec![after.map_or_else(String::new, ToString::to_string)];
-    values.extend(filtered);
-    let last = values.len() + 1;
-    let mut statement = db.prepare_cached(&sql)?;
-    for (at, value) in (1..).zip(&values) {
-        statement.raw_bind_parameter(at, value)?;
-    }
-    statement.raw_bind_parameter(last, limit(rows))?;
-    collect(statement.raw_query(), read_held)
+    page(db, query(filter), after, rows, read_held)
 }
 
 /// The query of a page with the values of its filter; before these stands the id to start after,

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::row::{read_queued, state_text};
 use crate::domain::EventId;
-use crate::store::sqlite::rows::{collect, limit};
+use crate::store::sqlite::rows::page;
 use crate::store::{QueueFilter, QueuedEvent, Result};
 
 pub(super) fn list(
@@ -13,16 +13,7 @@ pub(super) fn list(
     after: Option<&EventId>,
     rows: usize,
 ) -> Result<Vec<QueuedEvent>> {
-    let (sql, filtered) = query(filter);
-    let mut values = vec![after.map_or_else(String::new, ToString::to_string)];
-    values.extend(filtered);
-    let last = values.len() + 1;
-    let mut statement = db.prepare_cached(&sql)?;
-    for (at, value) in (1..).zip(&values) {
-        statement.raw_bind_parameter(at, value)?;
-    }
-    statement.raw_bind_parameter(last, limit(rows))?;
-    collect(statement.raw_query(), read_queued)
+    page(db, query(filter), after, rows, read_queued)
 }
 
 /// The query of a page with the values of its filter; before these stands the id to start after, behind
