@@ -266,7 +266,7 @@ pub async fn put(
     let context = Context { prefix: "", source, known: known.as_ref(), now, rules: &*rules };
     let corp = declaration::read_corp(id, &fields, &context, &mut faults);
     if !faults.is_empty() {
-        return Err(Problem::invalid(faults.to_string().replace('\n', "; ")));
+        return Err(Problem::from(&faults));
     }
     super::services::refuse_denied(&services, &corp.services).await?;
     directory.put_corp(&corp).await?;

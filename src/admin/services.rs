@@ -187,7 +187,7 @@ pub async fn put(
     let mut faults = Faults::default();
     let service = declaration::read_service(name.clone(), &fields, &context, &mut faults);
     let Some(service) = service.filter(|_| faults.is_empty()) else {
-        return Err(Problem::invalid(faults.to_string().replace('\n', "; ")));
+        return Err(Problem::from(&faults));
     };
     // A corp known by registrations alone is declared with this: they open its callbacks as before.
     let before = known.unwrap_or(Corp {

@@ -7,6 +7,7 @@ use tracing::error;
 use utoipa::ToSchema;
 
 use crate::store::StoreError;
+use crate::store::declaration::Faults;
 
 const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -139,6 +140,13 @@ impl IntoResponse for Problem {
 }
 
 /// The source is logged here, once, and never sent.
+/// Every wrong field of a declaration.
+impl From<&Faults> for Problem {
+    fn from(faults: &Faults) -> Self {
+        Self::invalid(faults.to_string().replace('\n', "; "))
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         if let StoreError::ReadOnly { .. } = error {
