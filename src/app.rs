@@ -148,9 +148,8 @@ impl Starting {
                 warn!(store = self.store.name(), reason, "waiting for the store");
                 told = true;
             }
-            tokio::select! {
-                () = tokio::time::sleep(STORE_PAUSE) => {}
-                () = self.tasks.stopping() => return Ok(()),
+            if !self.tasks.pause(STORE_PAUSE).await {
+                return Ok(());
             }
         }
         self.tasks.spawn(self.tokens.run_renewals());
@@ -198,8 +197,10 @@ impl App {
         let wecom = wecom_client(config, outbound.clone());
         let tokens = access_tokens(config, cache, &corps, &store, &wecom, &clock, &tasks);
         let replica = format!("{:016x}", rand::random::<u64>());
-        let dispatcher = dispatcher(config, &replica, &store, &directory, &clock, &tasks)?;
-        let services = services(config, &replica, &store, &directory, &clock, &tasks)?;
+        // One for bots and services: each client has a pool of its own.
+        let http = egress::dispatch_client(&config.dispatch_deny_networks, config.dispatch_timeout)?;
+        let dispatcher = dispatcher(config, &replica, http.clone(), &store, &directory, &clock, &tasks);
+        let services = services(config, &replica, http, &store, &directory, &clock, &tasks);
         let api = ApiProxy::new(config.wecom_api_base_url.clone(), outbound, tokens.clone());
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
@@ -315,13 +316,12 @@ fn access_tokens(
 fn dispatcher(
     config: &Config,
     replica: &str,
+    http: reqwest::Client,
     store: &Arc<dyn Store>,
     directory: &Arc<Directory>,
     clock: &Clock,
     tasks: &Tasks,
-) -> reqwest::Result<Dispatcher> {
-    let denied = &config.dispatch_deny_networks;
-    let http = egress::dispatch_client(denied, config.dispatch_timeout)?;
+) -> Dispatcher {
     let format = match config.dispatch_format {
         DispatchFormat::AsReceived => Format::AsReceived,
         DispatchFormat::Decrypted => Format::Decrypted,
@@ -333,27 +333,27 @@ fn dispatcher(
         retry: RetryPolicy::default(),
         replica: replica.to_owned(),
     };
-    let forwarder = Forwarder::new(http, denied.clone(), format);
-    Ok(Dispatcher::new(settings, directory.clone(), store.clone(), forwarder, clock.clone(), tasks.clone()))
+    let forwarder = Forwarder::new(http, config.dispatch_deny_networks.clone(), format);
+    Dispatcher::new(settings, directory.clone(), store.clone(), forwarder, clock.clone(), tasks.clone())
 }
 
 fn services(
     config: &Config,
     replica: &str,
+    http: reqwest::Client,
     store: &Arc<dyn Store>,
     directory: &Arc<Directory>,
     clock: &Clock,
     tasks: &Tasks,
-) -> reqwest::Result<Services> {
-    let denied = &config.dispatch_deny_networks;
-    let poster = Poster::new(egress::dispatch_client(denied, config.dispatch_timeout)?, denied.clone());
+) -> Services {
+    let poster = Poster::new(http, config.dispatch_deny_networks.clone());
     let settings = ServicesSettings {
         attempt_limit: config.dispatch_timeout,
         // One event keeps the others waiting, so that a short failure should cost little.
         retry: RetryPolicy { shortest: Duration::from_millis(200), ..RetryPolicy::default() },
         replica: replica.to_owned(),
     };
-    Ok(Services::new(settings, directory.clone(), store.service_events(), poster, clock.clone(), tasks.clone()))
+    Services::new(settings, directory.clone(), store.service_events(), poster, clock.clone(), tasks.clone())
 }
 
 fn policy(config: &Config) -> Policy {
@@ -369,11 +369,7 @@ fn listing(config: &Config) -> Listing {
 
 /// A file that becomes invalid keeps the last good content, and the gateway says so.
 async fn watch_corps_file(file: Arc<CorpsFile>, directory: Arc<Directory>, health: Health, clock: Clock, tasks: Tasks) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(CORPS_FILE_EVERY) => {}
-            () = tasks.stopping() => return,
-        }
+    while tasks.pause(CORPS_FILE_EVERY).await {
         match file.reload(clock.now()) {
             Reload::Unchanged => {}
             Reload::Replaced { corps } => {

@@ -37,6 +37,14 @@ impl Tasks {
         self.stop.cancelled()
     }
 
+    /// Waits, and ends early when the shutdown begins: false then.
+    pub async fn pause(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = self.stopping() => false,
+        }
+    }
+
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }

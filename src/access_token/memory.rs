@@ -44,10 +44,10 @@ impl MemoryCache {
             while let Err(error) = store.put_token(&token).await {
                 warn!(corp.id = %token.app.corp_id, app.secret = %token.app.secret, %error,
                     "an access token was not saved; a restart would fetch it anew");
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-                    () = tasks.stopping() => return,
+                if !tasks.pause(pause).await {
+                    return;
                 }
+                pause = (pause * 2).min(LONGEST_PAUSE);
                 if near.token(&token.app).is_some_and(|latest| latest.fetched_at != token.fetched_at) {
                     return;
                 }

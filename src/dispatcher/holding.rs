@@ -86,7 +86,7 @@ impl Inner {
         let Err(error) = stored else {
             self.lanes.with(account, |lane| lane.stored(&work.event));
             self.make_up_for_a_missed_wake(account, turn);
-            if reason == Reason::NoBot && self.is_shared() {
+            if reason == Reason::NoBot && self.directory.is_shared() {
                 self.tasks.spawn(self.clone().look_for_a_bot_again(account.clone()));
             }
             return;

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{Account, Clock, EventId, KfEvent, Puppet};
 use crate::lifecycle::Tasks;
-use crate::store::{self, Directory, Events, Sharing};
+use crate::store::{self, Directory, Events};
 
 use lane::Lane;
 use meters::Meters;
@@ -126,7 +126,7 @@ impl Dispatcher {
         let inner = &self.inner;
         inner.tasks.spawn(inner.clone().work_on_held_events());
         inner.tasks.spawn(inner.clone().probe_known_absentees());
-        if inner.is_shared() {
+        if inner.directory.is_shared() {
             inner.tasks.spawn(inner.clone().settle_elsewhere());
         }
     }
@@ -181,11 +181,6 @@ impl Dispatcher {
 }
 
 impl Inner {
-    /// Whether other replicas work on the same events.
-    fn is_shared(&self) -> bool {
-        self.directory.sharing() == Sharing::Replicas
-    }
-
     /// Until when nothing may be sent to the bot, if it registered just now.
     fn grace_end(&self, puppet: &Puppet) -> Option<Timestamp> {
         let end = puppet.registered_at? + self.settings.registration_grace;

@@ -53,7 +53,7 @@ impl Inner {
                 Ok(puppets) => {
                     failures = 0;
                     puppets.into_iter().for_each(|puppet| self.probe(Arc::new(puppet)));
-                    self.is_shared() && self.pause(LOOK_EVERY).await
+                    self.directory.is_shared() && self.tasks.pause(LOOK_EVERY).await
                 }
                 Err(error) => {
                     warn!(error = %error, "cannot read which bots are away");
@@ -75,7 +75,7 @@ impl Inner {
         let noted = bot.away_since.is_some() || self.note_away(&bot, since).await;
         let watch = Watch { bot, number, noted };
         loop {
-            if !self.pause(pause).await || !self.still_away(&watch).await {
+            if !self.tasks.pause(pause).await || !self.still_away(&watch).await {
                 return;
             }
             if !self.forwarder.probe(&watch.bot).await {
@@ -84,7 +84,7 @@ impl Inner {
                 continue;
             }
             debug!(kf.id = %watch.bot.kf_id, "the bot answers a probe");
-            if !self.pause(SETTLE).await || !self.still_away(&watch).await {
+            if !self.tasks.pause(SETTLE).await || !self.still_away(&watch).await {
                 return;
             }
             return self.back(&watch).await;
@@ -133,15 +133,7 @@ impl Inner {
     /// After one more failure of the store; false when the gateway stops.
     pub(super) async fn pause_for_store(&self, failures: &mut u32) -> bool {
         *failures = failures.saturating_add(1);
-        self.pause(STORE_RETRY.delay(*failures)).await
-    }
-
-    /// False when the gateway stops.
-    pub(super) async fn pause(&self, pause: Duration) -> bool {
-        tokio::select! {
-            () = tokio::time::sleep(pause) => true,
-            () = self.tasks.stopping() => false,
-        }
+        self.tasks.pause(STORE_RETRY.delay(*failures)).await
     }
 
     /// Whether it is still this registration that is away. A newer one, or another replica that found

@@ -210,7 +210,7 @@ impl Inner {
                 Ok(Err(error)) => warn!(event.id = %sent.id, error = %error, "cannot delete a delivered event"),
                 Err(_) => warn!(event.id = %sent.id, "the store takes too long to delete a delivered event"),
             }
-        } else if self.is_shared() {
+        } else if self.directory.is_shared() {
             self.deliveries.note(sent);
         }
         // What was stored in the meantime and is newer than what was sent goes at once.

@@ -58,7 +58,7 @@ impl Inner {
                 () = self.tasks.stopping() => return,
                 () = self.deliveries.any.notified() => {}
             }
-            if !self.pause(GATHERED_FOR).await {
+            if !self.tasks.pause(GATHERED_FOR).await {
                 return;
             }
             let delivered = self.deliveries.take();

@@ -48,7 +48,7 @@ impl Inner {
     /// Claims and hands over everything that is due; says when the next is.
     async fn turn(self: &Arc<Self>, known: &mut bool) -> Result<Duration> {
         // Of a shared store this replica can never know which accounts have rows.
-        if !*known && !self.is_shared() {
+        if !*known && !self.directory.is_shared() {
             for account in self.events.waiting_accounts().await? {
                 self.lanes.with(&account, |lane| lane.held = lane.held.take().or(Some(Held::Some)));
             }
@@ -71,7 +71,7 @@ impl Inner {
         // Whatever is stored from here on wakes the worker, until it is known when it looks again.
         self.next_turn.store(i64::MAX, Ordering::Release);
         let now = self.clock.now();
-        let latest = now + if self.is_shared() { LOOK_EVERY } else { SWEEP_EVERY };
+        let latest = now + if self.directory.is_shared() { LOOK_EVERY } else { SWEEP_EVERY };
         let next = self.events.next_due().await?.unwrap_or(latest).clamp(now + SHORTEST_PAUSE, latest);
         self.next_turn.store(next.as_millisecond(), Ordering::Release);
         Ok(Duration::try_from(next.duration_since(now)).unwrap_or_default())

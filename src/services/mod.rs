@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 use crate::dispatcher::RetryPolicy;
 use crate::domain::{Clock, Content, CorpId, EventId, Service, ServiceEvent, ServiceFormat, ServiceKey, ServiceUrl};
 use crate::lifecycle::Tasks;
-use crate::store::{self, CorpKeys, Directory, HeldState, QueuedEvent, ServiceEvents, Sharing};
+use crate::store::{self, CorpKeys, Directory, HeldState, QueuedEvent, ServiceEvents};
 
 use filter::EventName;
 use meters::Meters;
@@ -192,11 +192,6 @@ impl Services {
 }
 
 impl Inner {
-    /// Whether other replicas send from the same queues.
-    fn is_shared(&self) -> bool {
-        self.directory.sharing() == Sharing::Replicas
-    }
-
     /// The service as it is declared now.
     async fn service(&self, key: &ServiceKey) -> store::Result<Option<Service>> {
         let keys = self.directory.keys(&key.corp).await?;

@@ -133,17 +133,9 @@ impl Inner {
                     STORE_PAUSE
                 }
             };
-            if !self.pause(pause).await {
+            if !self.tasks.pause(pause).await {
                 return;
             }
-        }
-    }
-
-    /// False when the gateway stops.
-    pub(super) async fn pause(&self, pause: Duration) -> bool {
-        tokio::select! {
-            () = tokio::time::sleep(pause) => true,
-            () = self.tasks.stopping() => false,
         }
     }
 }
@@ -185,7 +177,7 @@ impl<'s> Sender<'s> {
                 Step::Again => {}
                 Step::Next => {
                     let nothing_came = wakes == self.inner.senders.wakes(self.service);
-                    if all && nothing_came && !self.inner.is_shared() {
+                    if all && nothing_came && !self.inner.directory.is_shared() {
                         self.inner.senders.is_empty(self.service);
                         return Ok(Turn::Empty);
                     }

@@ -29,14 +29,14 @@ impl Inner {
         let mut next_sweep = Instant::now() + SWEEP_EVERY;
         loop {
             let pause = match self.start_senders().await {
-                Ok(()) if self.is_shared() => LOOK_EVERY_SHARED,
+                Ok(()) if self.directory.is_shared() => LOOK_EVERY_SHARED,
                 Ok(()) => LOOK_EVERY,
                 Err(error) => {
                     warn!(error = %error, "cannot read which services wait for events");
                     PAUSE
                 }
             };
-            if !self.pause(pause).await {
+            if !self.tasks.pause(pause).await {
                 return;
             }
             if Instant::now() >= next_sweep {

@@ -245,8 +245,9 @@ impl Directory {
         Self { corps, store, source, keys, proxies, puppets, changing: tokio::sync::Mutex::default() }
     }
 
-    pub fn sharing(&self) -> Sharing {
-        self.source.sharing
+    /// Whether other replicas work on the same store.
+    pub fn is_shared(&self) -> bool {
+        self.source.sharing == Sharing::Replicas
     }
 
     /// Why a value could not be opened lately.

@@ -163,9 +163,8 @@ impl Inner {
                 if inner.write(token, None).await.is_ok() {
                     return;
                 }
-                tokio::select! {
-                    () = tokio::time::sleep(SAVE_PAUSE) => {}
-                    () = inner.tasks.stopping() => return,
+                if !inner.tasks.pause(SAVE_PAUSE).await {
+                    return;
                 }
             }
         };
