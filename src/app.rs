@@ -8,6 +8,7 @@ use axum::extract::FromRef;
 use tracing::{info, warn};
 
 use crate::access_token::{self, AccessTokens, MemoryCache, RedisCache, TokenCache, TokenParts, TokenSettings};
+use crate::admin::Desk;
 use crate::admin::corps::PublicUrl;
 use crate::callback::Callbacks;
 use crate::config::{self, Config, DispatchFormat, Registration};
@@ -19,6 +20,7 @@ use crate::http::auth::{Door, Keyring};
 use crate::http::health::{Checked, Health};
 use crate::http::slowing::Slowing;
 use crate::lifecycle::{Readiness, Tasks};
+use crate::live::Live;
 use crate::manager::Manager;
 use crate::manager::proof::{Listing, Policy, Proof};
 use crate::proxy::forward::ForwardProxy;
@@ -60,12 +62,7 @@ macro_rules! state {
 pub struct AppState(Arc<Parts>);
 
 state! {
-    store: Arc<dyn Store>,
-    corps: Arc<dyn Corps>,
-    directory: Arc<Directory>,
-    dispatcher: Dispatcher,
-    services: Services,
-    rules: Arc<dyn ServiceRules>,
+    desk: Arc<Desk>,
     callbacks: Arc<Callbacks>,
     manager: Arc<Manager>,
     tokens: AccessTokens,
@@ -74,7 +71,7 @@ state! {
     trail: Trail,
     tasks: Tasks,
     clock: Clock,
-    public_url: PublicUrl,
+    live: Live,
     health: Health,
     metrics: Metrics,
 }
@@ -199,16 +196,24 @@ impl App {
         let replica = format!("{:016x}", rand::random::<u64>());
         // One for bots and services: each client has a pool of its own.
         let http = egress::dispatch_client(&config.dispatch_deny_networks, config.dispatch_timeout)?;
-        let dispatcher = dispatcher(config, &replica, http.clone(), &store, &directory, &clock, &tasks);
-        let services = services(config, &replica, http, &store, &directory, &clock, &tasks);
-        let api = ApiProxy::new(config.wecom_api_base_url.clone(), outbound, tokens.clone());
+        let live = Live::new(clock.clone());
+        let around = Around {
+            store: &store,
+            directory: &directory,
+            replica: &replica,
+            clock: &clock,
+            tasks: &tasks,
+            live: &live,
+        };
+        let dispatcher = dispatcher(config, http.clone(), &around);
+        let services = services(config, http, &around);
+        let api = ApiProxy::new(config.wecom_api_base_url.clone(), outbound, tokens.clone(), live.clone());
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
         let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());
         let dialer = Dialer::new(config.dispatch_deny_networks.clone(), proxy, exceptions);
         let forward = ForwardProxy::new(config.allowed_hosts(), dialer, tasks.clone());
-        let callbacks =
-            Callbacks::new(directory.clone(), dispatcher.clone(), services.clone(), clock.clone(), tasks.clone());
+        let callbacks = Arc::new(callbacks(&dispatcher, &services, &around));
         let starting = Starting {
             store: store.clone(),
             tokens: tokens.clone(),
@@ -218,22 +223,28 @@ impl App {
             readiness,
         };
 
-        let parts = Parts {
-            trail,
-            tasks,
-            callbacks: Arc::new(callbacks),
-            manager: Arc::new(manager),
-            public_url: PublicUrl(config.public_url.clone()),
+        let desk = Desk {
             store,
             corps,
             directory,
             dispatcher,
             services,
             rules,
+            callbacks: callbacks.clone(),
+            tokens: tokens.clone(),
+            public_url: PublicUrl(config.public_url.clone()),
+        };
+        let parts = Parts {
+            trail,
+            tasks,
+            desk: Arc::new(desk),
+            callbacks,
+            manager: Arc::new(manager),
             tokens,
             proxy: Arc::new(api),
             forward: Arc::new(forward),
             clock,
+            live,
             health,
             metrics,
         };
@@ -313,15 +324,17 @@ fn access_tokens(
     AccessTokens::new(settings, parts)
 }
 
-fn dispatcher(
-    config: &Config,
-    replica: &str,
-    http: reqwest::Client,
-    store: &Arc<dyn Store>,
-    directory: &Arc<Directory>,
-    clock: &Clock,
-    tasks: &Tasks,
-) -> Dispatcher {
+/// What those who bring events on have in common.
+struct Around<'a> {
+    store: &'a Arc<dyn Store>,
+    directory: &'a Arc<Directory>,
+    replica: &'a str,
+    clock: &'a Clock,
+    tasks: &'a Tasks,
+    live: &'a Live,
+}
+
+fn dispatcher(config: &Config, http: reqwest::Client, around: &Around<'_>) -> Dispatcher {
     let format = match config.dispatch_format {
         DispatchFormat::AsReceived => Format::AsReceived,
         DispatchFormat::Decrypted => Format::Decrypted,
@@ -331,29 +344,31 @@ fn dispatcher(
         event_ttl: config.event_ttl,
         registration_grace: config.registration_grace,
         retry: RetryPolicy::default(),
-        replica: replica.to_owned(),
+        replica: around.replica.to_owned(),
     };
     let forwarder = Forwarder::new(http, config.dispatch_deny_networks.clone(), format);
-    Dispatcher::new(settings, directory.clone(), store.clone(), forwarder, clock.clone(), tasks.clone())
+    let Around { store, directory, clock, tasks, live, .. } = *around;
+    let (directory, clock, tasks) = (directory.clone(), clock.clone(), tasks.clone());
+    Dispatcher::new(settings, directory, store.clone(), forwarder, clock, tasks, live.clone())
 }
 
-fn services(
-    config: &Config,
-    replica: &str,
-    http: reqwest::Client,
-    store: &Arc<dyn Store>,
-    directory: &Arc<Directory>,
-    clock: &Clock,
-    tasks: &Tasks,
-) -> Services {
+fn services(config: &Config, http: reqwest::Client, around: &Around<'_>) -> Services {
     let poster = Poster::new(http, config.dispatch_deny_networks.clone());
     let settings = ServicesSettings {
         attempt_limit: config.dispatch_timeout,
         // One event keeps the others waiting, so that a short failure should cost little.
         retry: RetryPolicy { shortest: Duration::from_millis(200), ..RetryPolicy::default() },
-        replica: replica.to_owned(),
+        replica: around.replica.to_owned(),
     };
-    Services::new(settings, directory.clone(), store.service_events(), poster, clock.clone(), tasks.clone())
+    let Around { store, directory, clock, tasks, live, .. } = *around;
+    let (directory, clock, tasks) = (directory.clone(), clock.clone(), tasks.clone());
+    Services::new(settings, directory, store.service_events(), poster, clock, tasks, live.clone())
+}
+
+fn callbacks(dispatcher: &Dispatcher, services: &Services, around: &Around<'_>) -> Callbacks {
+    let Around { directory, clock, tasks, live, .. } = *around;
+    let (clock, tasks, live) = (clock.clone(), tasks.clone(), live.clone());
+    Callbacks::new(directory.clone(), dispatcher.clone(), services.clone(), clock, tasks, live)
 }
 
 fn policy(config: &Config) -> Policy {

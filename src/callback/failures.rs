@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::explain::{BodyFault, Case, Cause, Effort, Neighbour, Typed, explain};
 use super::{Kind, Refusal};
-use crate::domain::{Clock, CorpId};
+use crate::domain::{Clock, CorpId, Fingerprint};
 use crate::lifecycle::Tasks;
 use crate::store::{CorpKeys, Directory};
 
@@ -56,13 +56,22 @@ pub struct Failure {
     pub cause: Cause,
 }
 
-/// Explains and keeps failures.
+/// A corp's last verification of its URL that succeeded.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    pub at: Timestamp,
+    /// The credential that opened it.
+    pub credential: Fingerprint,
+}
+
+/// Explains and keeps failures, and beside them when all was well.
 #[derive(Debug)]
 pub(super) struct Failures {
     directory: Arc<Directory>,
     clock: Clock,
     tasks: Tasks,
     last: Cache<CorpId, Failure>,
+    verified: Cache<CorpId, Verified>,
     budget: Mutex<Budget>,
     neighbours: tokio::sync::Mutex<Option<(Instant, Arc<[Neighbour]>)>>,
 }
@@ -74,6 +83,7 @@ impl Failures {
             clock,
             tasks,
             last: Cache::new(KEPT),
+            verified: Cache::new(KEPT),
             budget: Mutex::new(Budget::new(Instant::now())),
             neighbours: tokio::sync::Mutex::default(),
         }
@@ -81,6 +91,15 @@ impl Failures {
 
     pub(super) fn last(&self, corp: &CorpId) -> Option<Failure> {
         self.last.get(corp)
+    }
+
+    pub(super) fn last_verified(&self, corp: &CorpId) -> Option<Verified> {
+        self.verified.get(corp)
+    }
+
+    /// WeCom checks a URL when an administrator saves it, so that this is seldom.
+    pub(super) fn verified(&self, corp: &CorpId, credential: &Fingerprint) {
+        self.verified.insert(corp.clone(), Verified { at: self.clock.now(), credential: credential.clone() });
     }
 
     pub(super) fn note(self: &Arc<Self>, failed: Failed) {

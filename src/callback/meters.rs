@@ -7,6 +7,8 @@ use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_hist
 
 use super::credentials::OpenFault;
 use super::{Callbacks, Refusal};
+use crate::domain::CorpId;
+use crate::live::{Rate, Step};
 
 /// Which kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,16 +47,17 @@ impl Taken {
 
 impl Callbacks {
     /// Counts a call that was taken, and how long its caller waited.
-    pub(super) fn taken(kind: Kind, after: Duration) {
+    pub(super) fn taken(&self, kind: Kind, after: Duration) {
         static TAKEN: LazyLock<[Taken; 3]> =
             LazyLock::new(|| [Kind::Verify, Kind::Message, Kind::Decrypted].map(Taken::new));
         let taken = &TAKEN[kind as usize];
         taken.count.increment(1);
         taken.duration.record(after);
+        self.live.count(Rate::Callbacks);
     }
 
     /// Counts a call that was refused.
-    pub(super) fn refused(kind: Kind, refusal: &Refusal) {
+    pub(super) fn refused(&self, kind: Kind, corp: &str, refusal: &Refusal) {
         let result = match refusal {
             Refusal::UnknownCorp => "unknown_corp",
             Refusal::StoreUnavailable | Refusal::NotTaken => "unavailable",
@@ -67,6 +70,9 @@ impl Callbacks {
             Refusal::Open(OpenFault::ReceiveId) => "bad_receive_id",
         };
         counter!("wxkf_callbacks_total", "kind" => kind.label(), "result" => result).increment(1);
+        self.live.count(Rate::Refused);
+        // As the path has it: anything.
+        self.live.call(|| (CorpId::parse(corp).ok(), Step::Refused(result)));
     }
 }
 

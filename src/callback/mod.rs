@@ -29,10 +29,11 @@ use crate::domain::{
     Account, CallbackCredential, Clock, CorpId, Digest, EventId, KfEvent, OpenKfId, Order, Payload, RawCallback, Trust,
 };
 use crate::lifecycle::Tasks;
+use crate::live::{Live, Step};
 use crate::services::{self, Services, Taken};
 use crate::store::{CorpKeys, Directory};
 
-pub use failures::{Failed, Failure};
+pub use failures::{Failed, Failure, Verified};
 pub use meters::{Kind, describe_metrics};
 pub use test_event::TestEvent;
 
@@ -110,6 +111,7 @@ pub struct Callbacks {
     services: Services,
     clock: Clock,
     failures: Arc<Failures>,
+    live: Live,
 }
 
 impl Callbacks {
@@ -119,20 +121,26 @@ impl Callbacks {
         services: Services,
         clock: Clock,
         tasks: Tasks,
+        live: Live,
     ) -> Self {
         let failures = Arc::new(Failures::new(directory.clone(), clock.clone(), tasks));
-        Self { directory, dispatcher, services, clock, failures }
+        Self { directory, dispatcher, services, clock, failures, live }
     }
 
     /// A call that was refused: counted and logged, with the reason in the administrator's words.
     pub fn failed(&self, failed: Failed) {
-        Self::refused(failed.kind, &failed.refusal);
+        self.refused(failed.kind, &failed.corp, &failed.refusal);
         self.failures.note(failed);
     }
 
     /// The corp's last failed verification, as this replica saw it since its start.
     pub fn last_failure(&self, corp: &CorpId) -> Option<Failure> {
         self.failures.last(corp)
+    }
+
+    /// The corp's last verification of its URL that succeeded, as this replica saw it since its start.
+    pub fn last_verified(&self, corp: &CorpId) -> Option<Verified> {
+        self.failures.last_verified(corp)
     }
 
     /// The corp of the callback's path.
@@ -154,6 +162,8 @@ impl Callbacks {
         let query = SignedQuery::parse(raw_query)?;
         let (opened, credential) = credentials::open(&corp.keys, &corp.id, &query, &query.echostr()?)?;
         info!(corp.id = %corp.id, credential.id = %credential.id, "WeCom verified the callback URL");
+        self.failures.verified(&corp.id, &credential.id);
+        self.live.call(|| (Some(corp.id.clone()), Step::Checked));
         Ok(opened.message)
     }
 
@@ -182,6 +192,7 @@ impl Callbacks {
             let taken = taken.await;
             if taken == Taken::ByNobody {
                 debug!(corp.id = %corp.id, kind, "acknowledged; nobody takes it");
+                self.live.call(|| (Some(corp.id.clone()), Step::NotTaken(kind.into())));
             }
             return acknowledged(taken);
         }
@@ -236,6 +247,7 @@ impl Callbacks {
     }
 
     async fn submit(&self, event: KfEvent, deadline: Instant) -> Result<(), Refusal> {
+        self.live.event(&event, || Step::Verified);
         match self.dispatcher.submit(event, deadline).await {
             Receipt::Delivered | Receipt::Stored => Ok(()),
             Receipt::Unavailable => Err(Refusal::NotTaken),

@@ -193,9 +193,9 @@ impl Inner {
     async fn insert(&self, held: &HeldEvent, reason: &Reason, until: Instant) -> Result<(), String> {
         match timeout_at(until, self.events.hold(held)).await {
             Ok(Ok(())) => {
-                let (event, reason) = (&held.event, reason.label());
-                debug!(event.id = %event.id, kf.id = %event.account.kf, reason, "stored");
-                metrics::counter!("wxkf_dispatch_held_total", "reason" => reason).increment(1);
+                let (event, label) = (&held.event, reason.label());
+                debug!(event.id = %event.id, kf.id = %event.account.kf, reason = label, "stored");
+                self.meters.stored(event, label, reason.text());
                 self.due_at(held.due_at);
                 Ok(())
             }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::Receipt;
 use crate::domain::{Account, KfEvent, Payload, Trust};
+use crate::live::{Live, Step};
 
 /// WeCom repeats an unanswered callback within this time; later it is an event of its own.
 const REPEAT_WINDOW: SignedDuration = SignedDuration::from_secs(60);
@@ -100,6 +101,7 @@ pub struct LastAttempt {
 /// The state of one account.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
+    live: Live,
     running: bool,
     pending: Option<Work>,
     in_flight: Option<InFlight>,
@@ -159,10 +161,12 @@ impl Lane {
         }
         match self.pending.take() {
             Some(mut waiting) if waiting.stands_for(&work.event) => {
+                self.live.event(&work.event, || Step::Superseded);
                 waiting.join(work.waiters);
                 self.pending = Some(waiting);
             }
             Some(superseded) => {
+                self.live.event(&superseded.event, || Step::Superseded);
                 work.join(superseded.waiters);
                 self.pending = Some(work);
             }
@@ -310,14 +314,15 @@ fn answer(waiter: Waiter, receipt: Receipt) {
 /// All lanes; a lane exists while there is something to remember.
 #[derive(Debug)]
 pub(super) struct Lanes {
+    live: Live,
     shards: Box<[Mutex<HashMap<Account, Lane>>]>,
     hasher: RandomState,
 }
 
 impl Lanes {
-    pub fn new() -> Self {
+    pub fn new(live: Live) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
-        Self { shards, hasher: RandomState::new() }
+        Self { live, shards, hasher: RandomState::new() }
     }
 
     fn shard(&self, account: &Account) -> MutexGuard<'_, HashMap<Account, Lane>> {
@@ -335,7 +340,7 @@ impl Lanes {
             }
             return result;
         }
-        let mut lane = Lane::default();
+        let mut lane = Lane { live: self.live.clone(), ..Lane::default() };
         let result = change(&mut lane);
         if !lane.is_idle() {
             shard.insert(account.clone(), lane);

@@ -5,8 +5,11 @@ use std::time::Duration;
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
 use super::forward::Attempted;
+use crate::domain::KfEvent;
+use crate::live::{Live, Rate, Step};
 
 pub(super) struct Meters {
+    live: Live,
     delivered: Counter,
     no_connection: Counter,
     failed: Counter,
@@ -20,9 +23,10 @@ impl std::fmt::Debug for Meters {
 }
 
 impl Meters {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(live: Live) -> Self {
         let attempts = |result| counter!("wxkf_dispatch_attempts_total", "result" => result);
         Self {
+            live,
             delivered: attempts("delivered"),
             no_connection: attempts("no_connection"),
             failed: attempts("failed"),
@@ -30,7 +34,7 @@ impl Meters {
         }
     }
 
-    pub(super) fn attempted(&self, attempted: &Attempted, took: Duration) {
+    pub(super) fn attempted(&self, event: &KfEvent, attempted: &Attempted, took: Duration) {
         let counter = match attempted {
             Attempted::Delivered => &self.delivered,
             Attempted::NoConnection(_) => &self.no_connection,
@@ -38,6 +42,24 @@ impl Meters {
         };
         counter.increment(1);
         self.duration.record(took);
+        if *attempted == Attempted::Delivered {
+            self.live.count(Rate::Dispatched);
+        }
+        self.live.event(event, || match attempted {
+            Attempted::Delivered => Step::Delivered(took),
+            Attempted::NoConnection(error) | Attempted::Failed(error) => Step::Failed(error.as_str().into()),
+        });
+    }
+
+    pub(super) fn stored(&self, event: &KfEvent, label: &'static str, reason: &str) {
+        counter!("wxkf_dispatch_held_total", "reason" => label).increment(1);
+        self.live.count(Rate::Stored);
+        self.live.event(event, || Step::Stored(reason.into()));
+    }
+
+    pub(super) fn expired(&self, event: &KfEvent) {
+        counter!("wxkf_dispatch_expired_total").increment(1);
+        self.live.event(event, || Step::Expired);
     }
 }
 

@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{Account, Clock, EventId, KfEvent, Puppet};
 use crate::lifecycle::Tasks;
+use crate::live::Live;
 use crate::store::{self, Directory, Events};
 
 use lane::Lane;
@@ -101,6 +102,7 @@ impl Dispatcher {
         forwarder: Forwarder,
         clock: Clock,
         tasks: Tasks,
+        live: Live,
     ) -> Self {
         let inner = Inner {
             settings,
@@ -109,8 +111,8 @@ impl Dispatcher {
             forwarder,
             clock,
             tasks,
-            lanes: lane::Lanes::new(),
-            meters: Meters::new(),
+            lanes: lane::Lanes::new(live.clone()),
+            meters: Meters::new(live),
             due: Notify::new(),
             next_turn: AtomicI64::new(i64::MAX),
             probers: AtomicU64::new(0),

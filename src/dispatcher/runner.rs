@@ -143,7 +143,7 @@ impl Inner {
             Ok(attempted) => attempted,
             Err(_) => self.while_it_takes_long(account, attempt, &mut work, began + limit).await,
         };
-        self.meters.attempted(&attempted, began.elapsed());
+        self.meters.attempted(&work.event, &attempted, began.elapsed());
         match attempted {
             Attempted::Delivered => self.delivered(account, &work).await,
             Attempted::NoConnection(error) => {

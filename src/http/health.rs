@@ -53,6 +53,25 @@ impl Health {
         }
     }
 
+    /// The readiness of this replica now; parts are asked when they were not just now.
+    pub async fn report(&self) -> Ready {
+        let not_ready = |status| Ready { status, degraded: Vec::new() };
+        match self.readiness.phase() {
+            Phase::Starting => return not_ready("starting"),
+            Phase::Draining => return not_ready("draining"),
+            Phase::Ready => self.check().await,
+        }
+        let faults = self.faults.lock().clone();
+        let degraded: Vec<_> = faults.into_iter().map(|(part, error)| DegradedPart { part, error }).collect();
+        let status = if degraded.is_empty() { "ready" } else { "degraded" };
+        Ready { status, degraded }
+    }
+
+    /// Waits until the gateway is told to stop.
+    pub async fn draining(&self) {
+        self.readiness.reached(Phase::Draining).await;
+    }
+
     async fn check(&self) {
         let mut checked = self.checked.lock().await;
         if checked.is_some_and(|at| at.elapsed() < CHECK_EVERY) {
@@ -75,19 +94,26 @@ impl Health {
 pub struct Ready {
     /// `ready`, `degraded`, `starting` or `draining`.
     #[schema(example = "ready")]
-    status: &'static str,
+    pub status: &'static str,
     /// The parts that fail.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    degraded: Vec<DegradedPart>,
+    pub degraded: Vec<DegradedPart>,
+}
+
+impl Ready {
+    /// Whether requests may be sent here: degraded is a yes.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.status, "ready" | "degraded")
+    }
 }
 
 /// A part that fails.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DegradedPart {
     #[schema(example = "store")]
-    part: &'static str,
+    pub part: &'static str,
     #[schema(example = "the store is unavailable: database or disk is full")]
-    error: String,
+    pub error: String,
 }
 
 /// Is the process up?
@@ -114,19 +140,9 @@ pub async fn livez() -> &'static str {
     security(()),
 )]
 pub async fn readyz(State(health): State<Health>) -> Response {
-    let not_ready = |status| {
-        let body = Ready { status, degraded: Vec::new() };
-        (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
-    };
-    match health.readiness.phase() {
-        Phase::Starting => return not_ready("starting"),
-        Phase::Draining => return not_ready("draining"),
-        Phase::Ready => health.check().await,
-    }
-    let faults = health.faults.lock().clone();
-    let degraded: Vec<_> = faults.into_iter().map(|(part, error)| DegradedPart { part, error }).collect();
-    let status = if degraded.is_empty() { "ready" } else { "degraded" };
-    Json(Ready { status, degraded }).into_response()
+    let ready = health.report().await;
+    let status = if ready.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(ready)).into_response()
 }
 
 /// Metrics of this replica

@@ -25,6 +25,7 @@ use url::Url;
 
 use crate::access_token::{AccessTokens, TokenError, TokenState};
 use crate::domain::{App, CorpId, Secret};
+use crate::live::{Live, Rate};
 use crate::wecom::{self, Outbound, UnusableProxy};
 use answer::Verdict;
 use query::{Bearer, Query};
@@ -64,6 +65,7 @@ pub struct ApiProxy {
     base: Url,
     outbound: Outbound,
     tokens: AccessTokens,
+    live: Live,
 }
 
 /// The token of a call, when it is the gateway's to change.
@@ -76,12 +78,13 @@ struct Filled {
 
 impl ApiProxy {
     /// `base` is `WECOM_API_BASE_URL`.
-    pub fn new(base: Url, outbound: impl Into<Outbound>, tokens: AccessTokens) -> Self {
-        Self { base, outbound: outbound.into(), tokens }
+    pub fn new(base: Url, outbound: impl Into<Outbound>, tokens: AccessTokens, live: Live) -> Self {
+        Self { base, outbound: outbound.into(), tokens, live }
     }
 
     /// Passes the call on, with a live token in it, and returns the answer as soon as it begins.
     pub async fn call(&self, mut call: Call) -> Result<answer::Answer, ProxyError> {
+        self.live.count(Rate::Proxied);
         let query = std::mem::take(&mut call.query);
         let query = Query::parse(&query);
         let Some(filled) = self.fill(&query).await? else {

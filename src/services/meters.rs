@@ -5,12 +5,15 @@ use std::time::Duration;
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
 use super::post::Posted;
+use crate::domain::ServiceEvent;
+use crate::live::{Live, Rate, Step};
 
 pub(super) struct Meters {
-    pub stored: Counter,
+    live: Live,
+    stored: Counter,
     pub given_up: Counter,
-    pub expired_by_age: Counter,
-    pub expired_by_refusals: Counter,
+    expired_by_age: Counter,
+    expired_by_refusals: Counter,
     delivered: Counter,
     refused: Counter,
     failed: Counter,
@@ -24,10 +27,11 @@ impl std::fmt::Debug for Meters {
 }
 
 impl Meters {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(live: Live) -> Self {
         let attempts = |result| counter!("wxkf_service_attempts_total", "result" => result);
         let expired = |reason| counter!("wxkf_service_expired_total", "reason" => reason);
         Self {
+            live,
             stored: counter!("wxkf_service_events_total"),
             given_up: counter!("wxkf_service_given_up_total"),
             expired_by_age: expired("ttl"),
@@ -39,7 +43,22 @@ impl Meters {
         }
     }
 
-    pub(super) fn posted(&self, posted: &Posted, took: Duration) {
+    pub(super) fn stored(&self, event: &ServiceEvent) {
+        self.stored.increment(1);
+        self.live.service(event, || Step::Queued(event.name.clone()));
+    }
+
+    pub(super) fn expired_by_age(&self, event: &ServiceEvent) {
+        self.expired_by_age.increment(1);
+        self.live.service(event, || Step::Expired);
+    }
+
+    pub(super) fn expired_by_refusals(&self, event: &ServiceEvent) {
+        self.expired_by_refusals.increment(1);
+        self.live.service(event, || Step::Expired);
+    }
+
+    pub(super) fn posted(&self, event: &ServiceEvent, posted: &Posted, took: Duration) {
         let counter = match posted {
             Posted::Delivered => &self.delivered,
             Posted::Refused(_) => &self.refused,
@@ -47,6 +66,13 @@ impl Meters {
         };
         counter.increment(1);
         self.duration.record(took);
+        if *posted == Posted::Delivered {
+            self.live.count(Rate::Dispatched);
+        }
+        self.live.service(event, || match posted {
+            Posted::Delivered => Step::Delivered(took),
+            Posted::Refused(error) | Posted::Failed(error) => Step::Failed(error.as_str().into()),
+        });
     }
 }
 

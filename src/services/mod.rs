@@ -28,6 +28,7 @@ use tracing::{debug, warn};
 use crate::dispatcher::RetryPolicy;
 use crate::domain::{Clock, Content, CorpId, EventId, Service, ServiceEvent, ServiceFormat, ServiceKey, ServiceUrl};
 use crate::lifecycle::Tasks;
+use crate::live::Live;
 use crate::store::{self, CorpKeys, Directory, HeldState, QueuedEvent, ServiceEvents};
 
 use filter::EventName;
@@ -110,6 +111,7 @@ impl Services {
         poster: Poster,
         clock: Clock,
         tasks: Tasks,
+        live: Live,
     ) -> Self {
         let inner = Inner {
             settings,
@@ -121,7 +123,7 @@ impl Services {
             takers: Takers::new(),
             senders: Senders::default(),
             stored: Cache::builder().max_capacity(REMEMBERED).time_to_live(REPEAT_WINDOW).build(),
-            meters: Meters::new(),
+            meters: Meters::new(live),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -255,7 +257,7 @@ impl Inner {
             let event = &queued.event;
             debug!(service = %event.service, event.id = %event.id, event.name = %event.name, "stored for a service");
             self.stored.insert(identity(queued), ());
-            self.meters.stored.increment(1);
+            self.meters.stored(event);
             self.grown(&event.service, event.content.size());
             self.wake(&event.service);
         }

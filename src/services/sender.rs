@@ -222,7 +222,7 @@ impl<'s> Sender<'s> {
         }
         let began = Instant::now();
         let posted = inner.poster.post(&service, &queued.event, now).await;
-        inner.meters.posted(&posted, began.elapsed());
+        inner.meters.posted(&queued.event, &posted, began.elapsed());
         match posted {
             Posted::Delivered => {
                 debug!(service = %self.service, event.id = %queued.event.id, "delivered to a service");
@@ -251,8 +251,8 @@ impl<'s> Sender<'s> {
         let attempts = queued.attempts.saturating_add(1);
         let noted = FailedTry { due_at: now, attempts, refusals, last_error: error };
         self.inner.queues.note_failed_try(&queued.event.id, &noted).await?;
-        self.inner.queues.expire_queued(self.service, &[queued.event.id], now).await?;
-        self.inner.meters.expired_by_refusals.increment(1);
+        self.inner.queues.expire_queued(self.service, std::slice::from_ref(&queued.event.id), now).await?;
+        self.inner.meters.expired_by_refusals(&queued.event);
         self.failures = 0;
         Ok(Step::Next)
     }
@@ -321,7 +321,7 @@ impl<'s> Sender<'s> {
             service = %self.service, event.id = %queued.event.id, event.name = %queued.event.name,
             attempts = queued.attempts, error = queued.last_error, "gave an event up: its ttl is over"
         );
-        self.inner.meters.expired_by_age.increment(1);
+        self.inner.meters.expired_by_age(&queued.event);
         let now = self.inner.clock.now();
         self.inner.queues.expire_queued(self.service, std::slice::from_ref(&queued.event.id), now).await.map(drop)
     }
@@ -331,12 +331,12 @@ impl<'s> Sender<'s> {
         loop {
             let batch = self.inner.queues.oldest_queued(self.service, BATCH).await?;
             let now = self.inner.clock.now();
-            let overdue: Vec<EventId> =
-                batch.iter().filter(|queued| queued.expires_at <= now).map(|queued| queued.event.id.clone()).collect();
+            let overdue: Vec<_> = batch.iter().filter(|queued| queued.expires_at <= now).collect();
             if overdue.is_empty() {
                 return Ok(Turn::Undeclared);
             }
-            self.inner.meters.expired_by_age.increment(overdue.len() as u64);
+            overdue.iter().for_each(|queued| self.inner.meters.expired_by_age(&queued.event));
+            let overdue: Vec<EventId> = overdue.into_iter().map(|queued| queued.event.id.clone()).collect();
             self.inner.queues.expire_queued(self.service, &overdue, now).await?;
         }
     }

@@ -27,7 +27,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("simulator", &["callback", "domain", "egress", "lifecycle", "services"]),
     ("server", &["lifecycle"]),
-    ("router", &["access_token", "admin", "app", "callback", "http", "manager", "openapi", "proxy"]),
+    (
+        "router",
+        &["access_token", "admin", "app", "callback", "console", "domain", "http", "manager", "openapi", "proxy"],
+    ),
     ("openapi", &["services"]),
     (
         "app",
@@ -41,6 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "egress",
             "http",
             "lifecycle",
+            "live",
             "manager",
             "proxy",
             "services",
@@ -49,12 +53,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "wecom",
         ],
     ),
+    ("console", &["admin", "callback", "domain", "http", "live", "store"]),
     ("admin", &["access_token", "callback", "dispatcher", "domain", "http", "services", "store"]),
     ("manager", &["access_token", "dispatcher", "domain", "egress", "http", "store", "wecom"]),
-    ("proxy", &["access_token", "domain", "egress", "http", "lifecycle", "wecom"]),
-    ("callback", &["dispatcher", "domain", "http", "lifecycle", "services", "store"]),
-    ("services", &["dispatcher", "domain", "egress", "lifecycle", "store"]),
-    ("dispatcher", &["domain", "egress", "lifecycle", "store"]),
+    ("proxy", &["access_token", "domain", "egress", "http", "lifecycle", "live", "wecom"]),
+    ("callback", &["dispatcher", "domain", "http", "lifecycle", "live", "services", "store"]),
+    ("services", &["dispatcher", "domain", "egress", "lifecycle", "live", "store"]),
+    ("dispatcher", &["domain", "egress", "lifecycle", "live", "store"]),
     ("access_token", &["domain", "lifecycle", "store", "wecom"]),
     ("http", &["domain", "lifecycle", "store", "telemetry"]),
     ("telemetry", &["config", "domain", "lifecycle"]),
@@ -62,12 +67,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("wecom", &["domain", "egress", "store"]),
     ("store", &["domain", "lifecycle"]),
     ("egress", &["domain"]),
+    ("live", &["domain"]),
     ("lifecycle", &[]),
     ("domain", &[]),
 ];
 
 /// Only these may know that the outside speaks HTTP to us through axum.
-const MAY_NAME_AXUM: &[&str] = &["admin", "app", "cli", "http", "openapi", "router", "server", "simulator"];
+const MAY_NAME_AXUM: &[&str] = &["admin", "app", "cli", "console", "http", "openapi", "router", "server", "simulator"];
 
 fn sources() -> Vec<PathBuf> {
     fn walk(dir: &Path, found: &mut Vec<PathBuf>) {

@@ -183,7 +183,7 @@ fn of_an_account_that_never_had_a_bot_nothing_is_remembered() {
 
 #[test]
 fn a_lane_is_dropped_when_nothing_is_left_in_it() {
-    let lanes = Lanes::new();
+    let lanes = Lanes::new(Live::default());
     let account = event(1, 1, Trust::Signed).account;
     lanes.with(&account, |lane| offered(lane, event(1, 1_000, Trust::Signed)));
     assert_eq!(lanes.peek(&account, |_| ()), Some(()));
