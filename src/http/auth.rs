@@ -201,21 +201,15 @@ pub async fn require_admin_token(State(door): State<Door>, mut request: Request,
     if door.keys.is_empty() {
         return StatusCode::NOT_FOUND.into_response();
     }
-    match offered(request.headers(), &header::AUTHORIZATION) {
-        Some(_)
-            if authorization(request.headers(), &header::AUTHORIZATION, "Bearer")
-                .is_some_and(|token| door.keys.opens(token)) =>
-        {
-            request.extensions_mut().insert(Actor::Admin);
-            return next.run(request).await;
-        }
-        // What is offered otherwise than as Bearer is as wrong as another token.
-        Some(_) => {
-            if door.refuse_admin_token(request.extensions()).await == Tried::TurnedAway {
-                return turned_away(Problem::too_many_attempts().into_response());
-            }
-        }
-        None => {}
+    let offered = offered(request.headers(), &header::AUTHORIZATION);
+    let token = authorization(request.headers(), &header::AUTHORIZATION, "Bearer");
+    if token.is_some_and(|token| door.keys.opens(token)) {
+        request.extensions_mut().insert(Actor::Admin);
+        return next.run(request).await;
+    }
+    // What is offered otherwise than as Bearer is as wrong as another token.
+    if offered.is_some() && door.refuse_admin_token(request.extensions()).await == Tried::TurnedAway {
+        return turned_away(Problem::too_many_attempts().into_response());
     }
     Problem::unauthorized().into_response()
 }

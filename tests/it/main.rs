@@ -9,6 +9,7 @@ mod audiences;
 mod audit;
 mod callbacks;
 mod cli;
+mod console;
 mod crash;
 mod delivery;
 mod demo;

@@ -19,6 +19,8 @@ function tellTimes(root) {
   }
 }
 
+document.querySelector(".side [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
 tellTimes(document);
 setInterval(() => tellTimes(document), 1000);
 

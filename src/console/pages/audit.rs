@@ -28,6 +28,7 @@ struct AuditPage<'p> {
 
 struct Row {
     entry: AuditView,
+    what: String,
     who: &'static str,
     from: String,
     is_refusal: bool,
@@ -55,6 +56,7 @@ pub async fn page(shell: Shell, State(desk): State<Arc<Desk>>, Query(from): Quer
             Actor::Unknown => t.actor_unknown,
         },
         from: entry.address.map(|address| address.to_string()).unwrap_or_default(),
+        what: t.action(&entry.action),
         is_refusal: entry.action.ends_with("refused"),
         entry,
     };

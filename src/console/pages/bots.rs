@@ -79,9 +79,13 @@ async fn show(shell: &Shell, desk: &Desk, from: &From, status: StatusCode, fault
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("cursor", cursor).finish();
         shell.to(&format!("{path}?{query}"))
     };
-    let manager = desk.public_url.base();
     let (source, next) = (link("bots/live", &from.cursor), next.map(|next| link("bots", &next)));
-    render(status, &BotsPage { shell, t: shell.t, rows, next, source, fault, manager })
+    render(status, &BotsPage { shell, t: shell.t, rows, next, source, fault, manager: manager(desk) })
+}
+
+/// What a bot is pointed at; an example where nobody says how the gateway is reached.
+pub(super) fn manager(desk: &Desk) -> String {
+    Some(desk.public_url.base()).filter(|base| !base.is_empty()).unwrap_or_else(|| "http://gateway:7777".to_owned())
 }
 
 /// The rows, as they change.

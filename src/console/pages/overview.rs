@@ -36,6 +36,7 @@ struct OverviewPage<'p> {
     t: &'static Words,
     /// Nothing is set up yet: the form of the first corp.
     first: Option<NewCorp>,
+    is_ready: bool,
     standing: String,
 }
 
@@ -89,7 +90,8 @@ pub async fn page(
         Ok(standing) => standing,
         Err(problem) => return shell.problem(&problem),
     };
-    render(StatusCode::OK, &OverviewPage { shell: &shell, t: shell.t, first, standing })
+    let is_ready = health.report().await.status == "ready";
+    render(StatusCode::OK, &OverviewPage { shell: &shell, t: shell.t, first, is_ready, standing })
 }
 
 /// The same, as it changes.

@@ -91,7 +91,7 @@ fn step(t: &Words, step: &Step) -> (&'static str, &'static str, String) {
         Step::Refused(class) => ("bad", t.hop_refused, t.refusal(class)),
         Step::Superseded => ("plain", t.hop_superseded, String::new()),
         Step::Queued(name) => ("plain", t.hop_queued, name.to_string()),
-        Step::Delivered(took) => ("good", t.hop_delivered, format!("{} ms", took.as_millis())),
+        Step::Delivered(_) => ("good", t.hop_delivered, String::new()),
         Step::Failed(error) => ("bad", t.hop_failed, t.say(error)),
         Step::Stored(reason) => ("warn", t.hop_stored, t.say(reason)),
         Step::Expired => ("bad", t.hop_expired, String::new()),

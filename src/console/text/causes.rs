@@ -8,7 +8,11 @@ impl Words {
     /// What is wrong, and what to do.
     pub fn cause(&self, cause: &Cause) -> (String, String) {
         match self.speech {
-            Speech::AsItIs => (cause.what(), cause.remedy()),
+            // There it is WeCom's console that is spoken of; here are two.
+            Speech::AsItIs => {
+                let text = |text: String| text.replace("the console", "WeCom's console");
+                (text(cause.what()), text(cause.remedy()))
+            }
             Speech::Translated => (what(cause), remedy(cause)),
         }
     }

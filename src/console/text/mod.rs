@@ -5,6 +5,7 @@
 //! Chinese where it is known (`said.rs`), and as it is where it is not: a text in the wrong language is
 //! better than none.
 
+mod actions;
 mod causes;
 mod en;
 mod said;

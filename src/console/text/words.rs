@@ -171,6 +171,7 @@ pub struct Words {
     pub remove_service_note: &'static str,
     // Bots
     pub bot: &'static str,
+    pub address: &'static str,
     pub no_bots: &'static str,
     pub no_bots_do: &'static str,
     pub how_bots: &'static str,
