@@ -69,7 +69,7 @@ async function journey(browser) {
   await bots.goto(`${CONSOLE}/bots`);
   await bots.getByText("No bot yet").waitFor();
   await outside("register");
-  await bots.getByText(ACCOUNT).waitFor(soon);
+  await bots.getByText(ACCOUNT, { exact: true }).waitFor(soon);
 
   const tail = await context.newPage();
   listen(tail);
