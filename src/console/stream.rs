@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
 use futures::Stream;
 use tokio::time::{Instant, Interval, interval};
 
@@ -14,11 +15,7 @@ pub(super) const LIFE: Duration = Duration::from_secs(5 * 60);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Ends when the gateway is told to stop: an open stream would hold up the drain.
-pub(super) fn part<R, F>(
-    health: Health,
-    every: Duration,
-    render: R,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>>
+pub(super) fn part<R, F>(health: Health, every: Duration, render: R) -> Response
 where
     R: FnMut() -> F + Send + 'static,
     F: Future<Output = Option<String>> + Send + 'static,
@@ -31,12 +28,13 @@ where
     kept_alive(stream)
 }
 
-/// A stream with a sign of life now and then, so that no proxy takes it for dead.
-pub(super) fn kept_alive<S>(stream: S) -> Sse<impl Stream<Item = Result<Event, Infallible>>>
+/// A stream with a sign of life now and then, so that no proxy takes it for dead, and none gathers it.
+pub(super) fn kept_alive<S>(stream: S) -> Response
 where
     S: Stream<Item = Result<Event, Infallible>> + Send + 'static,
 {
-    Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+    let stream = Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    ([("x-accel-buffering", "no")], stream).into_response()
 }
 
 /// An event may hold no carriage return.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde::Deserialize;
 
 use crate::admin::deliveries::DeliveryFilter;
@@ -100,7 +100,7 @@ pub async fn live(
         let (shell, desk, from) = (shell.clone(), desk.clone(), from.clone());
         async move { rows(&shell, &desk, &from).await.ok().map(|(rows, _)| rows) }
     };
-    stream::part(health, EVERY, render).into_response()
+    stream::part(health, EVERY, render)
 }
 
 async fn rows(shell: &Shell, desk: &Desk, from: &From) -> Result<(String, Option<String>), Problem> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use crate::admin::Desk;
@@ -142,7 +142,7 @@ pub async fn live(
             Some(verification(&shell, &desk, &CorpId::parse(&id).ok()?, &corp))
         }
     };
-    stream::part(health, EVERY, render).into_response()
+    stream::part(health, EVERY, render)
 }
 
 /// What a form changes of a corp; shows what was wrong with it where `place` says.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde::Deserialize;
 
 use crate::admin::Desk;
@@ -141,7 +141,7 @@ pub async fn live(
         let (shell, desk, filter) = (shell.clone(), desk.clone(), filter.clone());
         async move { rows(&shell, &desk, &filter).await.ok().map(|(rows, _)| rows) }
     };
-    stream::part(health, EVERY, render).into_response()
+    stream::part(health, EVERY, render)
 }
 
 async fn rows(shell: &Shell, desk: &Desk, filter: &Filter) -> Result<(String, Option<String>), Problem> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 
 use crate::admin::Desk;
 use crate::admin::corps::CorpView;
@@ -108,7 +108,7 @@ pub async fn live(
         let (desk, live, health) = (desk.clone(), live.clone(), health.clone());
         async move { standing(&shell, &desk, &live, &health).await.ok() }
     };
-    stream::part(looked_at, EVERY, render).into_response()
+    stream::part(looked_at, EVERY, render)
 }
 
 async fn standing(shell: &Shell, desk: &Desk, live: &Live, health: &Health) -> Result<String, Problem> {
@@ -213,7 +213,7 @@ impl Numbers {
             tile(
                 t.services_backlog,
                 self.waiting.text(),
-                format!("{} {}", self.behind.len(), t.services_behind),
+                format!("{} {}", t.services_behind, self.behind.len()),
                 "deliveries",
                 false,
             ),

@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use axum::response::sse::Event;
-use axum::response::{IntoResponse as _, Response};
 use futures::Stream;
 use tokio::time::Instant;
 
@@ -44,7 +44,7 @@ pub async fn page(shell: Shell) -> Response {
 
 /// The hops, from now on.
 pub async fn hops(shell: Shell, State(live): State<Live>, State(health): State<Health>) -> Response {
-    stream::kept_alive(tail(shell.t, live.watch(), health)).into_response()
+    stream::kept_alive(tail(shell.t, live.watch(), health))
 }
 
 fn tail(t: &'static Words, watch: Watch, health: Health) -> impl Stream<Item = Result<Event, Infallible>> {

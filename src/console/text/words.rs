@@ -197,6 +197,7 @@ pub struct Words {
     pub received: &'static str,
     pub unsigned: &'static str,
     pub expires: &'static str,
+    pub expiry: &'static str,
     pub next_attempt: &'static str,
     pub not_tried: &'static str,
     pub delete_note: &'static str,

@@ -20,7 +20,7 @@ impl Stream {
     async fn open(browser: &Browser, path: &str) -> Self {
         let answer = browser.request(Method::GET, browser.url(path)).send().await.unwrap();
         assert_eq!(
-            (answer.status().as_u16(), &*answer.headers()["content-type"].to_str().unwrap()),
+            (answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap()),
             (200, "text/event-stream")
         );
         assert_eq!(answer.headers()["cache-control"], "no-cache");
