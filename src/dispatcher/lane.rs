@@ -133,10 +133,12 @@ impl Lane {
         if let Some(in_flight) = &mut self.in_flight {
             let stands_for = |known: &KfEvent| known.settles(&event) || is_repeat(known, &event);
             if in_flight.stored.iter().any(|stored| stands_for(stored)) {
+                self.live.event(&event, || Step::Joined);
                 answer(waiter, Receipt::Stored);
                 return Next::Nothing;
             }
             if stands_for(&in_flight.event) {
+                self.live.event(&event, || Step::Joined);
                 in_flight.waiters.push(waiter);
                 return Next::Nothing;
             }
@@ -144,6 +146,7 @@ impl Lane {
         if let Some(Held::Newest(held)) = &self.held
             && is_repeat(held, &event)
         {
+            self.live.event(&event, || Step::Joined);
             answer(waiter, Receipt::Stored);
             return Next::Nothing;
         }

@@ -60,6 +60,8 @@ pub enum Step {
     Refused(&'static str),
     /// A newer event of the account stands for it.
     Superseded,
+    /// A repeat, or older than what is on its way: that stands for it.
+    Joined,
     /// It came into a service's queue, by its name.
     Queued(Arc<str>),
     /// Its bot or service has it, after so long.

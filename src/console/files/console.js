@@ -12,10 +12,18 @@ function distance(at) {
   return pick(seconds, inSeconds, 1);
 }
 
+// Where the reader is, to the millisecond.
+function clock(at) {
+  const digits = { hour12: false, hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 };
+  return new Date(at).toLocaleTimeString(document.documentElement.lang, digits);
+}
+
 function tellTimes(root) {
   for (const time of root.querySelectorAll("time[data-ago]")) {
     const text = distance(Date.parse(time.dateTime));
-    if (time.textContent !== text) time.textContent = text;
+    if (time.textContent === text) continue;
+    time.textContent = text;
+    time.title = new Date(time.dateTime).toLocaleString(document.documentElement.lang, { timeZoneName: "short" });
   }
 }
 
@@ -33,6 +41,9 @@ for (const part of document.querySelectorAll("[data-live]")) {
     part.innerHTML = waiting;
     waiting = undefined;
     tellTimes(part);
+    // Apart from the part itself, whose times would be read aloud every second.
+    const aloud = part.nextElementSibling;
+    if (aloud?.matches("[data-announces]")) aloud.textContent = part.textContent;
   };
   const source = new EventSource(part.dataset.live);
   source.onmessage = (message) => {
@@ -100,6 +111,8 @@ function watch(tail) {
     const holder = document.createElement("template");
     holder.innerHTML = html;
     const row = holder.content.firstElementChild;
+    const time = row.querySelector("time");
+    time.textContent = clock(time.dateTime);
     const event = row.dataset.event;
     const known = event && [...tail.children].find((other) => other.dataset.event === event);
     if (!known) return prepend(row);

@@ -90,6 +90,7 @@ fn step(t: &Words, step: &Step) -> (&'static str, &'static str, String) {
         Step::NotTaken(name) => ("plain", t.hop_not_taken, name.to_string()),
         Step::Refused(class) => ("bad", t.hop_refused, t.refusal(class)),
         Step::Superseded => ("plain", t.hop_superseded, String::new()),
+        Step::Joined => ("plain", t.hop_joined, String::new()),
         Step::Queued(name) => ("plain", t.hop_queued, name.to_string()),
         Step::Delivered(_) => ("good", t.hop_delivered, String::new()),
         Step::Failed(error) => ("bad", t.hop_failed, t.say(error)),

@@ -237,6 +237,7 @@ pub(super) const ENGLISH: Words = Words {
     hop_not_taken: "Nobody takes it",
     hop_refused: "Refused",
     hop_superseded: "Superseded by a newer one",
+    hop_joined: "Another stands for it",
     hop_queued: "Queued",
     hop_delivered: "Delivered",
     hop_failed: "Attempt failed",

@@ -243,6 +243,7 @@ pub struct Words {
     pub hop_not_taken: &'static str,
     pub hop_refused: &'static str,
     pub hop_superseded: &'static str,
+    pub hop_joined: &'static str,
     pub hop_queued: &'static str,
     pub hop_delivered: &'static str,
     pub hop_failed: &'static str,

@@ -237,6 +237,7 @@ pub(super) const CHINESE: Words = Words {
     hop_not_taken: "无人接收",
     hop_refused: "被拒绝",
     hop_superseded: "被更新的事件取代",
+    hop_joined: "已由另一事件代表",
     hop_queued: "已入队",
     hop_delivered: "已送达",
     hop_failed: "投递失败",

@@ -134,6 +134,16 @@ async fn only_our_own_pages_change_anything() {
 }
 
 #[tokio::test]
+async fn without_a_token_there_is_no_console() {
+    // A shared store that is away: of many replicas none makes a token of its own.
+    let gateway = Gateway::start_unready(&[("ADMIN_TOKEN", ""), ("MONGO_URI", "mongodb://127.0.0.1:1")]).await;
+    for path in ["/console", "/console/", "/console/sign-in", "/console/files/style.css", "/api/admin/corps"] {
+        let answer = gateway.get(path).send().await.unwrap();
+        assert_eq!((answer.status(), answer.text().await.unwrap()), (StatusCode::NOT_FOUND, String::new()), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn it_is_served_to_operators_alone() {
     let gateway = Gateway::start(&[("OPS_PORT", "0"), ("PUBLIC_PORT", "0")]).await;
     let status = async |setting: &str, path: &str| {
