@@ -60,9 +60,9 @@ async function journey(browser) {
   await page.getByRole("button", { name: "Add corp" }).click();
   const url = await page.locator("#callback-url").textContent();
   assert.ok(url.endsWith(`/callback/${CORP}`), url);
-  await page.getByText("Not checked yet").waitFor(soon);
+  await page.locator(".check", { hasText: "Not checked yet" }).waitFor(soon);
   await outside("verify");
-  await page.getByText("WeCom verified this URL").waitFor(soon);
+  await page.locator(".check", { hasText: "WeCom verified this URL" }).waitFor(soon);
 
   const bots = await context.newPage();
   listen(bots);
