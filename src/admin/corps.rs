@@ -28,13 +28,9 @@ use crate::store::declaration::{self, Context, Faults};
 pub struct PublicUrl(pub Option<Url>);
 
 impl PublicUrl {
-    /// As it stands before paths; empty when it is not set.
-    pub fn base(&self) -> String {
-        self.0.as_ref().map_or("", Url::as_str).trim_end_matches('/').to_owned()
-    }
-
-    pub fn callback(&self, corp: &CorpId) -> String {
-        format!("{}/callback/{corp}", self.base())
+    fn callback(&self, corp: &CorpId) -> String {
+        let base = self.0.as_ref().map_or("", Url::as_str);
+        format!("{}/callback/{corp}", base.trim_end_matches('/'))
     }
 }
 

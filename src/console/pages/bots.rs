@@ -38,7 +38,6 @@ struct BotsPage<'p> {
     /// The stream of this page.
     source: String,
     fault: Option<String>,
-    manager: String,
 }
 
 #[derive(Template)]
@@ -80,12 +79,7 @@ async fn show(shell: &Shell, desk: &Desk, from: &From, status: StatusCode, fault
         shell.to(&format!("{path}?{query}"))
     };
     let (source, next) = (link("bots/live", &from.cursor), next.map(|next| link("bots", &next)));
-    render(status, &BotsPage { shell, t: shell.t, rows, next, source, fault, manager: manager(desk) })
-}
-
-/// What a bot is pointed at; an example where nobody says how the gateway is reached.
-pub(super) fn manager(desk: &Desk) -> String {
-    Some(desk.public_url.base()).filter(|base| !base.is_empty()).unwrap_or_else(|| "http://gateway:7777".to_owned())
+    render(status, &BotsPage { shell, t: shell.t, rows, next, source, fault })
 }
 
 /// The rows, as they change.

@@ -39,8 +39,6 @@ struct CorpPage<'p> {
     verification: String,
     bots: usize,
     is_checked: bool,
-    /// What a bot is pointed at.
-    manager: String,
     services: Vec<ServiceView>,
     corp: CorpView,
     notices: Notices,
@@ -101,7 +99,6 @@ async fn content<'p>(shell: &'p Shell, desk: &Desk, id: &str, notices: Notices) 
         lacks_public_url: corp.callback_url.starts_with('/'),
         verification: verification(shell, desk, &known, &corp),
         bots,
-        manager: super::bots::manager(desk),
         is_checked: desk.callbacks.last_verified(&known).is_some(),
         services,
         corp,

@@ -66,6 +66,8 @@ pub(super) const ENGLISH: Words = Words {
     corp_fails: "Callbacks of {} are refused",
     bots_away: "Bots away: {}",
     bots_away_do: "nobody listens at their address. They are sent what waits once they are back.",
+    bots_failing: "Bots that did not take their last event: {}",
+    service_fails: "The service {} does not take its events",
     events_given_up: "Events given up: {}",
     events_given_up_do: "They are kept for 7 days. Mend the bot or service, then redeliver them.",
     token_fails: "No access token for {}",

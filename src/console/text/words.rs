@@ -72,6 +72,8 @@ pub struct Words {
     pub corp_fails: &'static str,
     pub bots_away: &'static str,
     pub bots_away_do: &'static str,
+    pub bots_failing: &'static str,
+    pub service_fails: &'static str,
     pub events_given_up: &'static str,
     pub events_given_up_do: &'static str,
     pub token_fails: &'static str,

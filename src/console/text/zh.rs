@@ -66,6 +66,8 @@ pub(super) const CHINESE: Words = Words {
     corp_fails: "企业 {} 的回调被拒绝",
     bots_away: "失联的机器人：{}",
     bots_away_do: "其地址无人监听；恢复后会收到等待中的事件。",
+    bots_failing: "未接收最近一次事件的机器人：{}",
+    service_fails: "服务 {} 未接收事件",
     events_given_up: "已放弃的事件：{}",
     events_given_up_do: "保留 7 天。修好机器人或服务后可重新投递。",
     token_fails: "无法获取企业 {} 的 access_token",
