@@ -13,7 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::{App, AppState};
-use crate::http::{audit, auth, health, problem};
+use crate::http::{audit, auth, health, meters, problem, trace};
+use crate::observe::Span;
 use crate::openapi::{self, Document};
 use crate::proxy::forward;
 use crate::{access_token, admin, callback, manager, proxy};
@@ -23,13 +24,18 @@ fn wecom() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(callback::routes::verify, callback::routes::receive))
 }
 
-/// What bots and the corp's other programs call.
-fn bots() -> OpenApiRouter<AppState> {
+/// What bots and the corp's other programs call all the time: it has metrics of its own, like callbacks.
+fn events_and_tokens() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(callback::routes::receive_decrypted))
-        .routes(routes!(manager::routes::info))
         .routes(routes!(access_token::routes::puppet_get_token))
         .routes(routes!(access_token::routes::corp_access_token))
+}
+
+/// What else they call.
+fn bots() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(manager::routes::info))
         .routes(routes!(proxy::routes::bots_get, proxy::routes::bots_post))
         .routes(routes!(proxy::routes::sdks_get, proxy::routes::sdks_post))
 }
@@ -72,6 +78,7 @@ fn operations() -> OpenApiRouter<AppState> {
 pub fn document() -> Document {
     let routes = OpenApiRouter::with_openapi(openapi::Head::openapi())
         .merge(wecom())
+        .merge(events_and_tokens())
         .merge(bots())
         .merge(registry())
         .merge(operators())
@@ -102,7 +109,8 @@ pub fn router(audience: Audience, app: &App) -> Router {
     // Behind the doors: whoever is not let in changes nothing.
     let to_its_end = || from_fn_with_state(app.state.clone(), audit::to_its_end);
     let bots = || {
-        let bots = bots().merge(registry().route_layer(to_its_end()));
+        let measured = bots().merge(registry().route_layer(to_its_end())).layer(from_fn(meters::measured));
+        let bots = events_and_tokens().merge(measured);
         bots.route_layer(from_fn_with_state(puppets, auth::require_puppet_password))
     };
     let operators = || {
@@ -110,21 +118,26 @@ pub fn router(audience: Audience, app: &App) -> Router {
         let operators = operators().route("/api/admin", none()).route("/api/admin/{*path}", none());
         let changing = operators.route_layer(to_its_end());
         let guarded = changing.route_layer(from_fn_with_state(admins, auth::require_admin_token));
-        guarded.layer(map_response(problem::in_one_shape))
+        guarded.layer(map_response(problem::in_one_shape)).layer(from_fn(meters::measured))
     };
     let operations = operations().layer(Extension(document()));
     let routes = match audience {
-        Audience::Everybody => wecom().merge(bots()).merge(operators()).merge(operations),
-        Audience::Services => wecom().merge(bots()),
+        Audience::Everybody => traced(wecom().merge(bots()).merge(operators())).merge(operations),
+        Audience::Services => traced(wecom().merge(bots())),
         // WeCom uses these two methods; what else there is to learn is nobody's business.
-        Audience::Public => wecom().layer(from_fn(only_get_and_post)),
-        Audience::Operators => operators().merge(operations),
+        Audience::Public => traced(wecom()).layer(from_fn(only_get_and_post)),
+        Audience::Operators => traced(operators()).merge(operations),
     };
     let (router, _document) = routes.split_for_parts();
     let router = router.with_state(app.state.clone());
     // Around the router, because a route is chosen before the router's own layers run. Endpoints
     // that end in a slash give paths that begin with two.
     Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(router))
+}
+
+/// A span around each request, where there are traces; else not even a layer.
+fn traced(routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
+    if Span::are_recorded() { routes.layer(from_fn(trace::traced)) } else { routes }
 }
 
 /// What `EGRESS_PORT` serves. It has no routes: what is called lies elsewhere.

@@ -1,5 +1,7 @@
 //! One call of a service: what it is sent, and what its answer means.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::{Client, RequestBuilder, StatusCode, header};
@@ -9,6 +11,8 @@ use super::format::{self, Webhook};
 use super::signature::SigningSecret;
 use crate::domain::{Content, Service, ServiceEvent, ServiceFormat};
 use crate::egress::{self, DenyList};
+use crate::observe::{Kind, Span, Trace};
+use crate::store::QueuedEvent;
 
 /// What came of a call. The texts are for operators and hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,23 @@ pub enum Posted {
 pub struct Poster {
     http: Client,
     denied: DenyList,
+}
+
+/// A call in a trace of its own: the queue has no place for the callback's, and both have the event's id.
+pub(super) async fn in_a_span(poster: &Poster, service: &Service, queued: &QueuedEvent, now: Timestamp) -> Posted {
+    let event = &queued.event;
+    let mut span = Span::begin(Kind::Client, "deliver to service");
+    span.set("event.id", &event.id);
+    span.set("event.name", &event.name);
+    span.set("service", &event.service);
+    span.set("webhook.id", &event.webhook_id);
+    span.count("event.attempts", queued.attempts);
+    let trace = span.trace();
+    let posted = trace.around(pin!(poster.post(service, event, now))).await;
+    if let Posted::Refused(error) | Posted::Failed(error) = &posted {
+        span.fail(error);
+    }
+    posted
 }
 
 /// A body with its content type, and the query that goes with it.
@@ -80,7 +101,8 @@ impl Poster {
             .post(url)
             .header(header::CONTENT_TYPE, message.content_type)
             .header("webhook-id", &*event.webhook_id)
-            .header("webhook-timestamp", timestamp);
+            .header("webhook-timestamp", timestamp)
+            .headers(Trace::current().headers());
         if let Some(secret) = &service.secret {
             let secret = SigningSecret::parse(secret.expose())?;
             request = request.header("webhook-signature", secret.sign(&event.webhook_id, timestamp, &message.body));
