@@ -81,7 +81,7 @@ const OWN: &[Family] = &[
         name: "wxkf_service_backlog_bytes",
         measure: Measure::Gauge,
         labels: &[],
-        says: "Their size",
+        says: "How many bytes these events have",
         advice: "A service keeps 256 MiB at most; it is on the store's disk.",
     },
     Family {
