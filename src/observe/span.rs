@@ -77,17 +77,12 @@ impl Trace {
         self.0.clone().map(Context::attach)
     }
 
-    /// Names it to whoever is called.
-    pub fn hand_on(&self, headers: &mut HeaderMap) {
-        if let Some(context) = &self.0 {
-            TraceContextPropagator::new().inject_context(context, &mut Sent(headers));
-        }
-    }
-
     /// `traceparent` and its like, for a call that belongs to it.
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        self.hand_on(&mut headers);
+        if let Some(context) = &self.0 {
+            TraceContextPropagator::new().inject_context(context, &mut Sent(&mut headers));
+        }
         headers
     }
 }
@@ -181,5 +176,39 @@ impl Injector for Sent<'_> {
         {
             self.0.insert(name, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    /// Recording is tried with a process of its own.
+    #[tokio::test]
+    async fn without_a_tracer_nothing_is_made() {
+        let mut headers = HeaderMap::new();
+        headers
+            .insert("traceparent", HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+        let trace = Trace::of_caller(&headers);
+        let span = Span::begin_in(&trace, Kind::Server, || -> &'static str { panic!("nobody needs a name") });
+        let inside = span.trace().around(pin!(async { Trace::current().id() })).await;
+        assert_eq!((inside, trace.id()), (None, None));
+        assert!(Span::begin(Kind::Client, "call").trace().headers().is_empty());
+        assert!(!Span::are_recorded());
+    }
+
+    #[test]
+    fn what_a_caller_sends_comes_back_to_whoever_is_called() {
+        let mut received = HeaderMap::new();
+        let traceparent = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        received.insert("traceparent", traceparent.clone());
+        received.insert("tracestate", HeaderValue::from_static("vendor=1"));
+        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Received(&received));
+        assert_eq!(Trace(Some(context)).headers(), received);
+        received.insert("traceparent", HeaderValue::from_static("00-nonsense-01"));
+        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Received(&received));
+        assert!(Trace(Some(context)).headers().is_empty());
     }
 }
