@@ -6,15 +6,18 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::meters::known_method;
 use crate::observe::{Kind, Span, Trace};
 
 /// Serves a request within the trace that its caller names, or a new one. Neither path nor query stand in
 /// it: a route says enough, and both hold what is nobody's business.
 pub async fn traced(request: Request, next: Next) -> Response {
-    let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
+    // As OpenTelemetry names a method that is none.
+    let method = known_method(request.method()).unwrap_or("_OTHER");
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let name = || match &route {
         Some(route) => format!("{method} {}", route.as_str()),
-        None => method.to_string(),
+        None => method.to_owned(),
     };
     let mut span = Span::begin_in(&Trace::of_caller(request.headers()), Kind::Server, name);
     span.set("http.request.method", &method);
