@@ -32,23 +32,6 @@ pub struct Poster {
     denied: DenyList,
 }
 
-/// A call in a trace of its own: the queue has no place for the callback's, and both have the event's id.
-pub(super) async fn in_a_span(poster: &Poster, service: &Service, queued: &QueuedEvent, now: Timestamp) -> Posted {
-    let event = &queued.event;
-    let mut span = Span::begin(Kind::Client, "deliver to service");
-    span.set("event.id", &event.id);
-    span.set("event.name", &event.name);
-    span.set("service", &event.service);
-    span.set("webhook.id", &event.webhook_id);
-    span.count("event.attempts", queued.attempts);
-    let trace = span.trace();
-    let posted = trace.around(pin!(poster.post(service, event, now))).await;
-    if let Posted::Refused(error) | Posted::Failed(error) = &posted {
-        span.fail(error);
-    }
-    posted
-}
-
 /// A body with its content type, and the query that goes with it.
 struct Message<'e> {
     content_type: &'static str,
@@ -63,6 +46,24 @@ impl Poster {
 
     pub(super) fn denied(&self) -> &DenyList {
         &self.denied
+    }
+
+    /// One attempt on an event of a queue, in a trace of its own: the queue has no place for the callback's, and
+    /// both have the event's id.
+    pub(super) async fn deliver(&self, service: &Service, queued: &QueuedEvent, now: Timestamp) -> Posted {
+        let event = &queued.event;
+        let mut span = Span::begin(Kind::Client, "deliver to service");
+        span.set("event.id", &event.id);
+        span.set("event.name", &event.name);
+        span.set("service", &event.service);
+        span.set("webhook.id", &event.webhook_id);
+        span.count("event.attempts", queued.attempts);
+        let trace = span.trace();
+        let posted = trace.around(pin!(self.post(service, event, now))).await;
+        if let Posted::Refused(error) | Posted::Failed(error) = &posted {
+            span.fail(error);
+        }
+        posted
     }
 
     /// One attempt; the client limits its time.

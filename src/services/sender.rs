@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Inner;
-use super::post::{Posted, in_a_span};
+use super::post::Posted;
 use super::senders::Woken;
 use crate::domain::{EventId, ServiceKey};
 use crate::store::{FailedTry, Lease, QueuedEvent, Result};
@@ -221,7 +221,7 @@ impl<'s> Sender<'s> {
             return Ok(Step::End(Turn::Elsewhere));
         }
         let began = Instant::now();
-        let posted = in_a_span(&inner.poster, &service, &queued, now).await;
+        let posted = inner.poster.deliver(&service, &queued, now).await;
         inner.meters.posted(&posted, began.elapsed());
         match posted {
             Posted::Delivered => {
