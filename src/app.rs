@@ -1,5 +1,7 @@
 //! The only place that wires: from settings to services.
 
+mod meters;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +9,13 @@ use async_trait::async_trait;
 use axum::extract::FromRef;
 use tracing::{info, warn};
 
-use crate::access_token::{self, AccessTokens, MemoryCache, RedisCache, TokenCache, TokenParts, TokenSettings};
+pub use self::meters::METRICS;
+use crate::access_token::{AccessTokens, MemoryCache, RedisCache, TokenCache, TokenParts, TokenSettings};
 use crate::admin::Desk;
 use crate::admin::corps::PublicUrl;
 use crate::callback::Callbacks;
 use crate::config::{self, Config, DispatchFormat, Registration};
-use crate::dispatcher::{self, Dispatcher, DispatcherSettings, Format, Forwarder, RetryPolicy};
+use crate::dispatcher::{Dispatcher, DispatcherSettings, Format, Forwarder, RetryPolicy};
 use crate::domain::{Clock, Invalid};
 use crate::egress::{self, Dialer};
 use crate::http::audit::Trail;
@@ -25,7 +28,7 @@ use crate::manager::Manager;
 use crate::manager::proof::{Listing, Policy, Proof};
 use crate::proxy::forward::ForwardProxy;
 use crate::proxy::{self, ApiProxy};
-use crate::services::{self, Poster, Rules, Services, ServicesSettings};
+use crate::services::{Poster, Rules, Services, ServicesSettings};
 use crate::store::corps_file::{CorpsFile, CorpsFileError, DeclaredCorps, Reload};
 use crate::store::declaration::ServiceRules;
 use crate::store::mongodb::MongoStore;
@@ -33,7 +36,7 @@ use crate::store::sealed::MasterKeys;
 use crate::store::sqlite::{KeySource, OpenError, SqliteStore};
 use crate::store::{Corps, Directory, Sharing, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::wecom::{self, Outbound, WecomClient, WecomSettings};
+use crate::wecom::{Outbound, WecomClient, WecomSettings};
 
 /// Until a store that is away at the start is asked again.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
@@ -131,6 +134,7 @@ pub struct Starting {
     tokens: AccessTokens,
     dispatcher: Dispatcher,
     services: Services,
+    clock: Clock,
     tasks: Tasks,
     readiness: Readiness,
 }
@@ -150,6 +154,7 @@ impl Starting {
             }
         }
         self.tasks.spawn(self.tokens.run_renewals());
+        self.tasks.spawn(meters::take_stock(self.store.clone(), self.clock, self.tasks.clone()));
         self.dispatcher.start();
         self.services.start();
         self.readiness.ready();
@@ -161,7 +166,7 @@ impl Starting {
 impl App {
     /// Builds everything. Blocks while the embedded store is opened; calls nobody.
     pub async fn build(config: &Config, runtime: Runtime) -> Result<Self, BuildError> {
-        describe_metrics();
+        meters::declare_all();
         let Runtime { clock, tasks, readiness, metrics } = runtime;
         let store = open_store(config, &clock, &tasks)?;
         let sharing = if config.mongo_uri.is_some() { Sharing::Replicas } else { Sharing::Exclusive };
@@ -179,6 +184,7 @@ impl App {
         };
         let directory = Arc::new(Directory::new(corps.clone(), store.clone(), sharing));
         let cache = token_cache(config, &store, &clock, &tasks)?;
+        metrics.tell_build(store.name(), if config.redis_url.is_some() { "redis" } else { "memory" });
         let parts: [(_, Arc<dyn Checked>); 2] = [
             ("store", Arc::new(StorePart { store: store.clone(), directory: directory.clone() })),
             ("cache", Arc::new(CachePart(cache.clone()))),
@@ -219,6 +225,7 @@ impl App {
             tokens: tokens.clone(),
             dispatcher: dispatcher.clone(),
             services: services.clone(),
+            clock: clock.clone(),
             tasks: tasks.clone(),
             readiness,
         };
@@ -385,7 +392,9 @@ fn listing(config: &Config) -> Listing {
 /// A file that becomes invalid keeps the last good content, and the gateway says so.
 async fn watch_corps_file(file: Arc<CorpsFile>, directory: Arc<Directory>, health: Health, clock: Clock, tasks: Tasks) {
     while tasks.pause(CORPS_FILE_EVERY).await {
-        match file.reload(clock.now()) {
+        let reload = file.reload(clock.now());
+        meters::reloaded(&reload);
+        match reload {
             Reload::Unchanged => {}
             Reload::Replaced { corps } => {
                 info!(corps, "CORPS_FILE changed");
@@ -424,14 +433,4 @@ impl Checked for CachePart {
     async fn check(&self) -> Result<(), String> {
         self.0.check().await
     }
-}
-
-fn describe_metrics() {
-    access_token::describe_metrics();
-    crate::http::describe_metrics();
-    dispatcher::describe_metrics();
-    services::describe_metrics();
-    wecom::describe_metrics();
-    proxy::describe_metrics();
-    crate::callback::describe_metrics();
 }

@@ -165,6 +165,11 @@ pub fn dispatch_client(denied: &DenyList, limit: Duration) -> reqwest::Result<Cl
         .build()
 }
 
+/// The client towards whoever collects traces: an address of the operator's, never through the proxy for WeCom.
+pub fn collector_client(limit: Duration) -> reqwest::Result<Client> {
+    builder().connect_timeout(limit.min(Duration::from_secs(3))).timeout(limit).build()
+}
+
 /// The client towards WeCom. Its addresses change several times a day, so connections are not kept
 /// for long. `silence` is how long nothing may come in the middle of an answer.
 pub fn wecom_client(proxy: Option<&Url>, no_proxy: Option<&str>, silence: Duration) -> reqwest::Result<Client> {

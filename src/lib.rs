@@ -36,7 +36,7 @@
 //! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
 //! | [`access_token`] | one upstream call per token life | store, wecom |
 //! | [`http`] | what all routes share: doors, bodies, problems, health, the record of changes | store, telemetry |
-//! | [`telemetry`] | logs, metrics | config |
+//! | [`telemetry`] | where logs, metrics and traces go | config, egress, observe |
 //! | [`config`] | every setting, once | egress |
 //! | [`wecom`] | the only code that talks to WeCom, and each corp's way there | store, egress |
 //! | [`store`] | traits, near caches, SQLite, MongoDB, secrets at rest, `CORPS_FILE`, copies | lifecycle |
@@ -44,6 +44,7 @@
 //! | [`live`] | what this replica does just now: numbers of an hour, hops as they happen | domain |
 //! | [`lifecycle`] | stop, drain, abort; the tracker of every task | |
 //! | [`domain`] | values of the problem, no I/O | |
+//! | [`observe`] | what rooms tell operators: families of metrics, spans of traces | |
 //!
 //! Services never name axum: status codes stand in `routes.rs` files, [`admin`], [`console`] and [`http`]. Only
 //! [`app`] builds anything; services take values, not [`config::Config`].
@@ -117,6 +118,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod live;
 pub mod manager;
+pub mod observe;
 pub mod openapi;
 pub mod proxy;
 pub mod router;

@@ -15,7 +15,8 @@ use utoipa_axum::routes;
 use crate::app::{App, AppState};
 use crate::console::session::{self, Sessions};
 use crate::domain::Clock;
-use crate::http::{audit, auth, health, problem};
+use crate::http::{audit, auth, health, meters, problem, trace};
+use crate::observe::Span;
 use crate::openapi::{self, Document};
 use crate::proxy::forward;
 use crate::{access_token, admin, callback, console, manager, proxy};
@@ -25,13 +26,18 @@ fn wecom() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(callback::routes::verify, callback::routes::receive))
 }
 
-/// What bots and the corp's other programs call.
-fn bots() -> OpenApiRouter<AppState> {
+/// What bots and the corp's other programs call all the time: it has metrics of its own, like callbacks.
+fn events_and_tokens() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(callback::routes::receive_decrypted))
-        .routes(routes!(manager::routes::info))
         .routes(routes!(access_token::routes::puppet_get_token))
         .routes(routes!(access_token::routes::corp_access_token))
+}
+
+/// What else they call.
+fn bots() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(manager::routes::info))
         .routes(routes!(proxy::routes::bots_get, proxy::routes::bots_post))
         .routes(routes!(proxy::routes::sdks_get, proxy::routes::sdks_post))
 }
@@ -117,6 +123,7 @@ fn console_door() -> OpenApiRouter<AppState> {
 pub fn document() -> Document {
     let routes = OpenApiRouter::with_openapi(openapi::Head::openapi())
         .merge(wecom())
+        .merge(events_and_tokens())
         .merge(bots())
         .merge(registry())
         .merge(operators())
@@ -147,7 +154,8 @@ pub fn router(audience: Audience, app: &App) -> Router {
     // Behind the doors: whoever is not let in changes nothing.
     let to_its_end = || from_fn_with_state(app.state.clone(), audit::to_its_end);
     let bots = || {
-        let bots = bots().merge(registry().route_layer(to_its_end()));
+        let measured = bots().merge(registry().route_layer(to_its_end())).layer(from_fn(meters::measured));
+        let bots = events_and_tokens().merge(measured);
         bots.route_layer(from_fn_with_state(puppets, auth::require_puppet_password))
     };
     let operators = || {
@@ -155,7 +163,7 @@ pub fn router(audience: Audience, app: &App) -> Router {
         let operators = operators().route("/api/admin", none()).route("/api/admin/{*path}", none());
         let changing = operators.route_layer(to_its_end());
         let guarded = changing.route_layer(from_fn_with_state(admins, auth::require_admin_token));
-        guarded.layer(map_response(problem::in_one_shape))
+        guarded.layer(map_response(problem::in_one_shape)).layer(from_fn(meters::measured))
     };
     let operations = operations().layer(Extension(document()));
     let console = || {
@@ -166,11 +174,11 @@ pub fn router(audience: Audience, app: &App) -> Router {
         all.layer(from_fn_with_state(sessions, session::require_token)).layer(map_response(console::dress))
     };
     let routes = match audience {
-        Audience::Everybody => wecom().merge(bots()).merge(operators()).merge(operations).merge(console()),
-        Audience::Services => wecom().merge(bots()),
+        Audience::Everybody => traced(wecom().merge(bots()).merge(operators())).merge(operations).merge(console()),
+        Audience::Services => traced(wecom().merge(bots())),
         // WeCom uses these two methods; what else there is to learn is nobody's business.
-        Audience::Public => wecom().layer(from_fn(only_get_and_post)),
-        Audience::Operators => operators().merge(operations).merge(console()),
+        Audience::Public => traced(wecom()).layer(from_fn(only_get_and_post)),
+        Audience::Operators => traced(operators()).merge(operations).merge(console()),
     };
     let (router, _document) = routes.split_for_parts();
     let router = router.with_state(app.state.clone());
@@ -181,6 +189,11 @@ pub fn router(audience: Audience, app: &App) -> Router {
         Audience::Everybody | Audience::Operators => spelled.route("/console/", get(console::to_one_spelling)),
         Audience::Services | Audience::Public => spelled,
     }
+}
+
+/// A span around each request, where there are traces; else not even a layer.
+fn traced(routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
+    if Span::are_recorded() { routes.layer(from_fn(trace::traced)) } else { routes }
 }
 
 /// What `EGRESS_PORT` serves. It has no routes: what is called lies elsewhere.

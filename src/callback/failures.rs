@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::explain::{BodyFault, Case, Cause, Effort, Neighbour, Typed, explain};
 use super::{Kind, Refusal};
 use crate::domain::{Clock, CorpId, Fingerprint};
 use crate::lifecycle::Tasks;
+use crate::observe::Trace;
 use crate::store::{CorpKeys, Directory};
 
 /// Failures explained within a second, of one corp and of all. Corps that nobody knows count as one.
@@ -106,8 +108,8 @@ impl Failures {
         if !failed.is_the_callers() || !self.budget.lock().take(failed.known_corp(), Instant::now()) {
             return failed.log(None);
         }
-        let failures = self.clone();
-        self.tasks.spawn(async move { failures.explain(failed).await });
+        let (failures, trace) = (self.clone(), Trace::current());
+        self.tasks.spawn(async move { trace.around(pin!(failures.explain(failed))).await });
     }
 
     async fn explain(&self, failed: Failed) {
@@ -121,11 +123,12 @@ impl Failures {
             let corp = corp.clone();
             move || {
                 let cause = failed.cause(&corp, keys.as_deref(), &neighbours);
-                failed.log(cause.as_ref());
-                cause
+                (failed, cause)
             }
         };
-        let cause = tokio::task::spawn_blocking(work).await.ok().flatten();
+        let Ok((failed, cause)) = tokio::task::spawn_blocking(work).await else { return };
+        // Here, where the line belongs to the call's trace.
+        failed.log(cause.as_ref());
         if let Some(cause) = cause.filter(|_| known) {
             self.last.insert(corp, Failure { at, from, cause });
         }

@@ -30,14 +30,16 @@ use crate::domain::{
 };
 use crate::lifecycle::Tasks;
 use crate::live::{Live, Step};
+use crate::observe::{Kind as SpanKind, Span};
 use crate::services::{self, Services, Taken};
 use crate::store::{CorpKeys, Directory};
 
 pub use failures::{Failed, Failure, Verified};
-pub use meters::{Kind, describe_metrics};
+pub use meters::{Kind, METRICS};
 pub use test_event::TestEvent;
 
 use credentials::OpenFault;
+use crypto::Opened;
 use envelope::{Envelope, EnvelopeFault, Message};
 use failures::Failures;
 use query::{QueryFault, SignedQuery};
@@ -170,9 +172,7 @@ impl Callbacks {
     /// A message: returns once everybody who takes it has it, delivered or stored.
     pub async fn receive(&self, corp: &KnownCorp, raw_query: &str, body: Bytes) -> Result<(), Refusal> {
         let deadline = Instant::now() + ANSWER_WITHIN;
-        let query = SignedQuery::parse(raw_query)?;
-        let envelope = Envelope::parse(&body)?;
-        let (opened, credential) = credentials::open(&corp.keys, &corp.id, &query, &envelope.encrypted)?;
+        let (envelope, opened, credential) = open(corp, raw_query, &body)?;
         let Ok(message) = Message::parse(&opened.message) else {
             warn!(corp.id = %corp.id, "acknowledged a genuine callback that holds no XML, or a DTD");
             return Ok(());
@@ -264,6 +264,23 @@ impl Callbacks {
         let submits = bots.into_iter().map(|bot| self.submit(event.to(bot.kf_id, Map::new(), None), deadline));
         futures::future::join_all(submits).await.into_iter().collect()
     }
+}
+
+/// Verifies and decrypts: a span of its own, because it is all that the gateway itself computes.
+fn open<'c, 'b>(
+    corp: &'c KnownCorp,
+    raw_query: &str,
+    body: &'b Bytes,
+) -> Result<(Envelope<'b>, Opened, &'c CallbackCredential), Refusal> {
+    let mut span = Span::begin(SpanKind::Internal, "open callback");
+    span.set("corp.id", &corp.id);
+    let opened = || {
+        let query = SignedQuery::parse(raw_query)?;
+        let envelope = Envelope::parse(body)?;
+        let (opened, credential) = credentials::open(&corp.keys, &corp.id, &query, &envelope.encrypted)?;
+        Ok((envelope, opened, credential))
+    };
+    opened().inspect_err(|refusal| span.fail(refusal))
 }
 
 /// Whether the services that take a callback have it.

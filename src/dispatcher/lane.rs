@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::Receipt;
 use crate::domain::{Account, KfEvent, Payload, Trust};
 use crate::live::{Live, Step};
+use crate::observe::Trace;
 
 /// WeCom repeats an unanswered callback within this time; later it is an event of its own.
 const REPEAT_WINDOW: SignedDuration = SignedDuration::from_secs(60);
@@ -43,12 +44,15 @@ pub(super) struct Work {
     pub failed: Option<String>,
     pub arrived: Instant,
     pub waiters: Vec<Waiter>,
+    /// Of its arrival; an event that was stored begins a new one.
+    pub trace: Trace,
 }
 
 impl Work {
     /// An event that nobody waits for, because it is stored.
     pub fn stored(event: Arc<KfEvent>, row: Row) -> Self {
-        Self { event, row: Some(row), failed: None, arrived: Instant::now(), waiters: Vec::new() }
+        let arrived = Instant::now();
+        Self { event, row: Some(row), failed: None, arrived, waiters: Vec::new(), trace: Trace::default() }
     }
 
     /// Takes on those who wait for something that this stands for. Nobody waits for a row: it is stored.
@@ -150,8 +154,8 @@ impl Lane {
             answer(waiter, Receipt::Stored);
             return Next::Nothing;
         }
-        let waiters = vec![waiter];
-        self.enqueue(Work { event: Arc::new(event), row: None, failed: None, arrived: Instant::now(), waiters })
+        let (arrived, waiters, trace) = (Instant::now(), vec![waiter], Trace::current());
+        self.enqueue(Work { event: Arc::new(event), row: None, failed: None, arrived, waiters, trace })
     }
 
     /// Puts work into the single place for what waits; the one that stands for the other stays, and

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Counter, Histogram, counter, histogram};
 
 use super::forward::Attempted;
 use crate::domain::KfEvent;
 use crate::live::{Live, Rate, Step};
+use crate::observe::{Family, Label, Measure, Values};
 
 pub(super) struct Meters {
     live: Live,
@@ -63,10 +64,39 @@ impl Meters {
     }
 }
 
-/// Says what the metrics of the dispatcher mean.
-pub fn describe_metrics() {
-    describe_counter!("wxkf_dispatch_attempts_total", "Attempts to deliver an event to a bot, by result");
-    describe_histogram!("wxkf_dispatch_attempt_duration_seconds", Unit::Seconds, "How long an attempt took");
-    describe_counter!("wxkf_dispatch_held_total", "Events that were stored, by reason");
-    describe_counter!("wxkf_dispatch_expired_total", "Events that were given up");
-}
+/// The metrics of the dispatcher.
+pub const METRICS: &[Family] = &[
+    Family {
+        name: "wxkf_dispatch_attempts_total",
+        measure: Measure::Counter,
+        labels: &[Label { name: "result", values: Values::These(&["delivered", "no_connection", "failed"]) }],
+        says: "Attempts to deliver an event to a bot by result",
+        advice: "`no_connection`: the bot is away and is probed. `failed`: it answers badly or too late. \
+            `GET /api/admin/puppets` has each bot's last error.",
+    },
+    Family {
+        name: "wxkf_dispatch_attempt_duration_seconds",
+        measure: Measure::Durations,
+        labels: &[],
+        says: "How long an attempt took, whatever came of it",
+        advice: "What is near `DISPATCH_TIMEOUT` are bots that hang; after 1 s an event is stored while its attempt goes on.",
+    },
+    Family {
+        name: "wxkf_dispatch_held_total",
+        measure: Measure::Counter,
+        labels: &[Label {
+            name: "reason",
+            values: Values::These(&["no_bot", "away", "grace", "backing_off", "slow", "paced", "failed"]),
+        }],
+        says: "Events that were stored instead of delivered at once, by reason",
+        advice: "`no_bot`: nobody registered for the account. `grace` is a bot that registered just now, and `paced` one that was poked \
+            without a token a moment ago: both are in order.",
+    },
+    Family {
+        name: "wxkf_dispatch_expired_total",
+        measure: Measure::Counter,
+        labels: &[],
+        says: "Events that were given up, because their bot took none for `EVENT_TTL`",
+        advice: "Any is worth a look: they are kept for a week and can be redelivered.",
+    },
+];

@@ -21,6 +21,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
+use tracing::{debug, info};
 
 use crate::domain::{Account, Clock, EventId, KfEvent, Puppet};
 use crate::lifecycle::Tasks;
@@ -32,7 +33,7 @@ use meters::Meters;
 
 pub use forward::{Form, Format, Forwarder, Unanswered};
 pub use lane::LastAttempt;
-pub use meters::describe_metrics;
+pub use meters::METRICS;
 pub use retry::RetryPolicy;
 
 /// Held events that are on their way at the same time.
@@ -138,6 +139,7 @@ impl Dispatcher {
     pub async fn submit(&self, event: KfEvent, deadline: Instant) -> Receipt {
         let (waiter, receipt) = oneshot::channel();
         let account = event.account.clone();
+        debug!(corp.id = %account.corp, kf.id = %account.kf, event.id = %event.id, "an event for a bot");
         if self.inner.lanes.with(&account, |lane| lane.offer(event, waiter)) == lane::Next::Run {
             self.inner.clone().start_lane(account);
         }
@@ -160,7 +162,9 @@ impl Dispatcher {
         let now = self.inner.clock.now();
         let life = self.inner.settings.event_ttl.max(REDELIVERY_LIFE);
         let found = self.inner.events.revive(id, now, now + life).await?;
-        self.inner.lanes.with(&held.event.account, |lane| {
+        let account = &held.event.account;
+        info!(corp.id = %account.corp, kf.id = %account.kf, event.id = %id, found, "an operator redelivers an event");
+        self.inner.lanes.with(account, |lane| {
             lane.not_before = None;
             lane.wakes += 1;
         });
@@ -172,7 +176,9 @@ impl Dispatcher {
     pub async fn forget(&self, id: &EventId) -> store::Result<bool> {
         let Some(held) = self.inner.events.held(id).await? else { return Ok(false) };
         let found = self.inner.events.delete_held(id).await?;
-        self.inner.lanes.with(&held.event.account, Lane::given_up);
+        let account = &held.event.account;
+        info!(corp.id = %account.corp, kf.id = %account.kf, event.id = %id, found, "an operator deletes an event");
+        self.inner.lanes.with(account, Lane::given_up);
         Ok(found)
     }
 

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use metrics::{counter, describe_counter};
+use metrics::counter;
 use tracing::warn;
 
 use super::audit::{self, Act, Trail};
@@ -108,15 +108,6 @@ impl Door {
         counter!("wxkf_wrong_passwords_total", "setting" => setting, "answer" => answer).increment(1);
         slowed
     }
-}
-
-/// Says what the metrics of the doors mean.
-pub fn describe_metrics() {
-    describe_counter!(
-        "wxkf_wrong_passwords_total",
-        "Requests with a wrong ADMIN_TOKEN or PUPPET_PASSWORD, by setting and answer: refused (401, after a delay when \
-         repeated), turned_away (429)"
-    );
 }
 
 /// To come back later, and over another connection: that slows the caller, too.

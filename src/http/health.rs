@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::gauge;
 use async_trait::async_trait;
 use axum::Json;
 use axum::extract::State;
@@ -20,6 +21,8 @@ use crate::telemetry::Metrics;
 /// A part is asked at most this often, however many ask us.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
+/// Whatever can fail while the gateway goes on.
+pub const PARTS: &[&str] = &["store", "cache", "corps-file"];
 
 /// What `/readyz` tells. A part that fails makes the gateway degraded, not unready: it still does
 /// what it can, and a shared outage must not take every replica out.
@@ -70,6 +73,19 @@ impl Health {
     /// Waits until the gateway is told to stop.
     pub async fn draining(&self) {
         self.readiness.reached(Phase::Draining).await;
+    }
+
+    /// As metrics, for a scrape.
+    async fn measure(&self) {
+        let ready = self.readiness.phase() == Phase::Ready;
+        if ready {
+            self.check().await;
+        }
+        gauge!("wxkf_ready").set(if ready { 1.0 } else { 0.0 });
+        let faults = self.faults.lock();
+        for &part in PARTS {
+            gauge!("wxkf_dependency_up", "dependency" => part).set(if faults.contains_key(part) { 0.0 } else { 1.0 });
+        }
     }
 
     async fn check(&self) {
@@ -151,9 +167,10 @@ pub async fn readyz(State(health): State<Health>) -> Response {
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "Operations",
     responses((status = 200, description = "Prometheus text", body = String, content_type = "text/plain",
-        example = "# HELP wxkf_build_info Always 1; the version is in the label\n# TYPE wxkf_build_info gauge\nwxkf_build_info{version=\"1.0.0\"} 1\n")),
+        example = "# HELP wxkf_build_info Always 1; release and back ends are in the labels\n# TYPE wxkf_build_info gauge\nwxkf_build_info{version=\"1.0.0\",store=\"sqlite\",cache=\"memory\"} 1\n")),
     security(()),
 )]
-pub async fn metrics(State(metrics): State<Metrics>) -> impl IntoResponse {
+pub async fn metrics(State(metrics): State<Metrics>, State(health): State<Health>) -> impl IntoResponse {
+    health.measure().await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
 }

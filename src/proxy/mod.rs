@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use metrics::{counter, describe_counter};
+use metrics::counter;
 use reqwest::Response;
 use tracing::{info, warn};
 use url::Url;
@@ -26,6 +26,7 @@ use url::Url;
 use crate::access_token::{AccessTokens, TokenError, TokenState};
 use crate::domain::{App, CorpId, Secret};
 use crate::live::{Live, Rate};
+use crate::observe::{Family, Kind, Label, Measure, Span, Values};
 use crate::wecom::{self, Outbound, UnusableProxy};
 use answer::Verdict;
 use query::{Bearer, Query};
@@ -154,9 +155,19 @@ impl ApiProxy {
                 Some(body) => request.body(body),
                 None => request,
             };
-            match request.send().await {
-                Err(error) if error.is_connect() && again => again = false,
-                outcome => return outcome.map_err(|error| ProxyError::Unreachable(wecom::fault_of(&error))),
+            let mut span = Span::begin(Kind::Client, "call WeCom");
+            span.set("http.request.method", &call.method);
+            span.set("url.path", &call.path);
+            let failed = match request.send().await {
+                Ok(response) => {
+                    span.count("http.response.status_code", response.status().as_u16());
+                    return Ok(response);
+                }
+                Err(error) => error,
+            };
+            span.fail(&wecom::fault_of(&failed));
+            if !failed.is_connect() || !std::mem::take(&mut again) {
+                return Err(ProxyError::Unreachable(wecom::fault_of(&failed)));
             }
         }
     }
@@ -165,12 +176,24 @@ impl ApiProxy {
 /// Nothing may come from WeCom for so long in the middle of an answer.
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
-/// Says what the proxy's metrics mean.
-pub fn describe_metrics() {
-    describe_counter!("wxkf_proxy_requests_total", "Calls passed on to WeCom's API by how they ended");
-    describe_counter!("wxkf_proxy_healed_total", "Calls repeated with another access token");
-    forward::describe_metrics();
-}
+/// The metrics of the proxy.
+pub const METRICS: &[Family] = &[
+    Family {
+        name: "wxkf_proxy_requests_total",
+        measure: Measure::Counter,
+        labels: &[Label { name: "result", values: Values::These(&["answered", "no_token", "unreachable"]) }],
+        says: "Calls for WeCom's API by how they ended",
+        advice: "`answered` is also what WeCom answered with an errcode. `no_token`: see `wxkf_access_token_refresh_total`. \
+            `unreachable`: the network, or `HTTPS_PROXY`.",
+    },
+    Family {
+        name: "wxkf_proxy_healed_total",
+        measure: Measure::Counter,
+        labels: &[],
+        says: "Calls repeated with another access token, because WeCom had revoked theirs",
+        advice: "Now and then is in order. Many: another program fetches tokens of the same app; give it the gateway's.",
+    },
+];
 
 /// The bytes that are kept of a body, and of an answer that is judged.
 type Chunk = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;

@@ -1,6 +1,8 @@
 //! The path of a call below `/cgi-bin/`. Only plain segments: whatever an upstream, or something before
 //! it, could take for a way up or out is refused, in any spelling.
 
+use std::fmt;
+
 use url::Url;
 
 use crate::domain::Invalid;
@@ -34,6 +36,13 @@ impl ApiPath {
         url.set_path(&path);
         url.set_query(Some(query).filter(|query| !query.is_empty()));
         url
+    }
+}
+
+/// As WeCom's manual writes it.
+impl fmt::Display for ApiPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/cgi-bin/{}", self.0)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Counter, Histogram, counter, histogram};
 
 use super::post::Posted;
 use crate::domain::ServiceEvent;
 use crate::live::{Live, Rate, Step};
+use crate::observe::{Family, Label, Measure, Values};
 
 pub(super) struct Meters {
     live: Live,
@@ -76,17 +77,42 @@ impl Meters {
     }
 }
 
-/// Says what the metrics of services mean.
-pub fn describe_metrics() {
-    describe_counter!("wxkf_service_events_total", "Events that were stored, one for each service that takes it");
-    describe_counter!("wxkf_service_attempts_total", "Attempts to deliver an event to a service, by result");
-    describe_histogram!("wxkf_service_attempt_duration_seconds", Unit::Seconds, "How long an attempt took");
-    describe_counter!(
-        "wxkf_service_expired_total",
-        "Events that expired: their ttl was over, or they were refused too often"
-    );
-    describe_counter!(
-        "wxkf_service_given_up_total",
-        "Events that were dropped, because their service's backlog was full"
-    );
-}
+/// The metrics of services.
+pub const METRICS: &[Family] = &[
+    Family {
+        name: "wxkf_service_events_total",
+        measure: Measure::Counter,
+        labels: &[],
+        says: "Events that were stored, one for each service that takes it",
+        advice: "What services are sent an hour; grows faster than `wxkf_service_attempts_total` while one is behind.",
+    },
+    Family {
+        name: "wxkf_service_attempts_total",
+        measure: Measure::Counter,
+        labels: &[Label { name: "result", values: Values::These(&["delivered", "refused", "failed"]) }],
+        says: "Attempts to deliver an event to a service by result",
+        advice: "`failed`: it is away, slow or busy, and is tried again. `refused`: it says that the event is wrong, and after 5 times \
+            the event is set aside. `GET /api/admin/deliveries?service=…` has the errors.",
+    },
+    Family {
+        name: "wxkf_service_attempt_duration_seconds",
+        measure: Measure::Durations,
+        labels: &[],
+        says: "How long an attempt took, whatever came of it",
+        advice: "A queue delivers one event after another: this is what bounds a service's events a second.",
+    },
+    Family {
+        name: "wxkf_service_expired_total",
+        measure: Measure::Counter,
+        labels: &[Label { name: "reason", values: Values::These(&["ttl", "refused"]) }],
+        says: "Events that expired: their ttl was over, or they were refused too often",
+        advice: "Any is worth a look: they are kept for a week and can be redelivered.",
+    },
+    Family {
+        name: "wxkf_service_given_up_total",
+        measure: Measure::Counter,
+        labels: &[],
+        says: "Events that were dropped, because their service's backlog was full",
+        advice: "They are gone. A service was away for very long: mend or withdraw it.",
+    },
+];

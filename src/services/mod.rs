@@ -16,6 +16,7 @@ mod takers;
 mod upkeep;
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use crate::dispatcher::RetryPolicy;
 use crate::domain::{Clock, Content, CorpId, EventId, Service, ServiceEvent, ServiceFormat, ServiceKey, ServiceUrl};
 use crate::lifecycle::Tasks;
 use crate::live::Live;
+use crate::observe::{Kind, Span, Trace};
 use crate::store::{self, CorpKeys, Directory, HeldState, QueuedEvent, ServiceEvents};
 
 use filter::EventName;
@@ -36,7 +38,7 @@ use meters::Meters;
 use senders::Senders;
 use takers::Takers;
 
-pub use meters::describe_metrics;
+pub use meters::METRICS;
 pub use post::{Posted, Poster};
 pub use rules::Rules;
 
@@ -143,7 +145,8 @@ impl Services {
         if events.is_empty() {
             return Taken::ByNobody;
         }
-        let storing = self.inner.tasks.spawn(self.inner.clone().store(events));
+        let (inner, trace) = (self.inner.clone(), Trace::current());
+        let storing = self.inner.tasks.spawn(async move { trace.around(pin!(inner.store(events))).await });
         match timeout_at(deadline, storing).await {
             Ok(Ok(taken)) => taken,
             Ok(Err(_)) | Err(_) => Taken::Unavailable,
@@ -242,20 +245,25 @@ impl Inner {
         if events.is_empty() {
             return Taken::Stored;
         }
-        match timeout(STORE_LIMIT, self.queues.append_queued(&events)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                warn!(service = %events[0].event.service, error = %error, "cannot store an event for a service");
-                return Taken::Unavailable;
-            }
-            Err(_) => {
-                warn!(service = %events[0].event.service, "the store takes too long to store an event for a service");
-                return Taken::Unavailable;
-            }
+        let mut span = Span::begin(Kind::Internal, "store for services");
+        span.set("event.id", &events[0].event.id);
+        span.count("event.services", i64::try_from(events.len()).unwrap_or(i64::MAX));
+        let stored = match timeout(STORE_LIMIT, self.queues.append_queued(&events)).await {
+            Ok(stored) => stored.map_err(|error| error.to_string()),
+            Err(_) => Err("the store takes too long".to_owned()),
+        };
+        if let Err(error) = stored {
+            let event = &events[0].event;
+            span.fail(&error);
+            warn!(service = %event.service, event.id = %event.id, error, "cannot store an event for a service");
+            return Taken::Unavailable;
         }
         for queued in &events {
             let event = &queued.event;
-            debug!(service = %event.service, event.id = %event.id, event.name = %event.name, "stored for a service");
+            debug!(
+                service = %event.service, event.id = %event.id, event.name = %event.name, webhook.id = %event.webhook_id,
+                "stored for a service"
+            );
             self.stored.insert(identity(queued), ());
             self.meters.stored(event);
             self.grown(&event.service, event.content.size());

@@ -221,11 +221,15 @@ impl<'s> Sender<'s> {
             return Ok(Step::End(Turn::Elsewhere));
         }
         let began = Instant::now();
-        let posted = inner.poster.post(&service, &queued.event, now).await;
+        let posted = inner.poster.deliver(&service, &queued, now).await;
         inner.meters.posted(&queued.event, &posted, began.elapsed());
         match posted {
             Posted::Delivered => {
-                debug!(service = %self.service, event.id = %queued.event.id, "delivered to a service");
+                let (service, event, attempts) = (self.service, &queued.event.id, queued.attempts);
+                match attempts {
+                    0 => debug!(%service, event.id = %event, "delivered to a service"),
+                    _ => info!(%service, event.id = %event, attempts, "delivered to a service after all"),
+                }
                 self.failures = 0;
                 if self.delivered.is_empty() {
                     self.first_delivered = Instant::now();
@@ -267,6 +271,8 @@ impl<'s> Sender<'s> {
         // Once when it begins; a dead service would fill the log.
         if self.failures == 1 {
             warn!(service = %self.service, event.id = %queued.event.id, attempts, error, "a service does not take an event");
+        } else {
+            debug!(service = %self.service, event.id = %queued.event.id, attempts, error, "a service still does not take it");
         }
         let noted = FailedTry { due_at: now + delay, attempts, refusals, last_error: error };
         self.inner.queues.note_failed_try(&queued.event.id, &noted).await?;
