@@ -1,6 +1,6 @@
 //! Callbacks through the whole gateway in this process, from its router to a bot on a socket, one after the
 //! other: what callgrind counts of it (`benches/instructions/run`) is the same at each run, within a
-//! thousandth, whatever else the machine does.
+//! thousandth or two, whatever else the machine does.
 //!
 //! Arguments: how many callbacks, and `unrecorded` for one whose metrics go nowhere.
 
