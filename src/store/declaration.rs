@@ -197,7 +197,7 @@ pub(super) fn required_text<'a>(
     name: &str,
     faults: &mut Faults,
 ) -> Option<&'a str> {
-    if !fields.contains_key(name) {
+    if fields.get(name).is_none_or(Value::is_null) {
         faults.add(format!("{prefix}{name}"), "is missing");
     }
     optional_text(fields, prefix, name, faults)
