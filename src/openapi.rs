@@ -1,7 +1,8 @@
-//! The head of the OpenAPI document: what the gateway is, its tags and its doors. The operations
+//! The head of the OpenAPI document: what the gateway is, its tags, and what doors answer. The operations
 //! come from the handlers (`router.rs`).
 
 pub mod docs;
+mod doors;
 mod webhooks;
 
 use std::sync::Arc;
@@ -9,13 +10,13 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::http::header;
 use axum::response::IntoResponse;
-use utoipa::openapi::RefOr;
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::OpenApi;
+use utoipa::openapi::{Array, Ref, RefOr, Schema};
 
+use crate::http::problem::Problem;
 use crate::services::format::{Element, Webhook};
 
+pub use doors::describe as describe_doors;
 pub use webhooks::describe as describe_webhooks;
 
 /// The document's head.
@@ -35,49 +36,19 @@ pub use webhooks::describe as describe_webhooks;
         (name = "Admin", description = "What operators call, with `ADMIN_TOKEN`"),
         (name = "Operations", description = "Health, metrics and this document"),
     ),
-    components(schemas(Webhook, Element)),
-    modifiers(&Doors),
+    components(schemas(Webhook, Element, Problem)),
 )]
 pub struct Head;
 
-struct Doors;
-
-impl Modify for Doors {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let components = document.components.get_or_insert_default();
-        let door = |scheme, description: &str| {
-            let mut http = Http::new(scheme);
-            http.description = Some(description.to_owned());
-            SecurityScheme::Http(http)
-        };
-        components.add_security_scheme("adminToken", door(HttpAuthScheme::Bearer, "`ADMIN_TOKEN`"));
-        components.add_security_scheme(
-            "puppetPassword",
-            door(HttpAuthScheme::Basic, "`PUPPET_PASSWORD` with any user name, where it is set"),
-        );
-        components.add_security_scheme(
-            "puppetPasswordBearer",
-            door(HttpAuthScheme::Bearer, "`PUPPET_PASSWORD`, where it is set"),
-        );
+/// utoipa writes the type of a page's items out, beside the component that says the same.
+pub fn name_items_of_pages(document: &mut utoipa::openapi::OpenApi) {
+    let schemas = &mut document.components.get_or_insert_default().schemas;
+    for (name, schema) in schemas.iter_mut() {
+        let (Some(item), RefOr::T(Schema::Object(page))) = (name.strip_prefix("Page_"), schema) else { continue };
+        if let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items") {
+            *items = Array::new(Ref::from_schema_name(item));
+        }
     }
-}
-
-/// Says of every operation that asks for a password how a crowd of wrong ones is answered: the door
-/// answers, so that no handler says it.
-pub fn describe_doors(document: &mut utoipa::openapi::OpenApi) {
-    let items = document.paths.paths.values_mut();
-    let operations =
-        items.flat_map(|item| [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.head]);
-    operations.flatten().for_each(describe_door);
-}
-
-fn describe_door(operation: &mut Operation) {
-    let responses = &mut operation.responses.responses;
-    let Some(RefOr::T(unauthorized)) = responses.get("401") else { return };
-    let mut turned_away = unauthorized.clone();
-    "Too many wrong passwords at once, from anywhere: `Retry-After` says when to come back"
-        .clone_into(&mut turned_away.description);
-    responses.insert("429".to_owned(), RefOr::T(turned_away));
 }
 
 /// The document as it is served, printed and committed: the same bytes.
@@ -103,7 +74,6 @@ impl Document {
     get, path = "/openapi.json", operation_id = "openapi", tag = "Operations",
     responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json",
         example = json!({ "openapi": "3.1.0", "info": { "title": "wxkf-gateway" } }))),
-    security(()),
 )]
 pub async fn serve(Extension(document): Extension<Document>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], document.text().to_owned())

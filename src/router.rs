@@ -129,6 +129,7 @@ pub fn document() -> Document {
         .merge(operators())
         .merge(operations());
     let mut document = routes.into_openapi();
+    openapi::name_items_of_pages(&mut document);
     openapi::describe_doors(&mut document);
     openapi::describe_webhooks(&mut document);
     Document::new(&document)

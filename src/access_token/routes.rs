@@ -26,7 +26,7 @@ pub struct TokenParams {
     pub corpsecret: String,
     /// The token that the caller saw fail: it is renewed if it is still the cached one, else the current
     /// one is the answer.
-    #[param(required = false)]
+    #[param(required = false, example = "the-access-token-that-failed")]
     pub invalid_token: Option<String>,
 }
 
@@ -71,9 +71,7 @@ impl TokenAnswer<'_> {
     get, path = "/api/corp/accessToken", operation_id = "corpAccessToken", tag = "Bots", params(TokenParams),
     responses(
         (status = 200, description = "The token, or an errcode", body = TokenAnswer),
-        (status = 401, description = "`PUPPET_PASSWORD` is set and was not sent", body = String, content_type = "text/plain"),
     ),
-    security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
 )]
 pub async fn corp_access_token(State(tokens): State<AccessTokens>, request: Request) -> Response {
     answer(&tokens, request.uri().query(), request.headers()).await
@@ -86,9 +84,7 @@ pub async fn corp_access_token(State(tokens): State<AccessTokens>, request: Requ
     get, path = "/puppetWxkfManager/getToken", operation_id = "puppetGetToken", tag = "Bots", params(TokenParams),
     responses(
         (status = 200, description = "The token, or an errcode", body = TokenAnswer),
-        (status = 401, description = "`PUPPET_PASSWORD` is set and was not sent", body = String, content_type = "text/plain"),
     ),
-    security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
 )]
 pub async fn puppet_get_token(State(tokens): State<AccessTokens>, request: Request) -> Response {
     answer(&tokens, request.uri().query(), request.headers()).await

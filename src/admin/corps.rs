@@ -117,33 +117,55 @@ pub struct CredentialView {
 
 /// What `PUT` declares.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; it is read field by field, to name every wrong one")]
 pub struct CorpBody {
-    /// Several at once while credentials are rotated; tried in this order.
+    /// Several at once while credentials are rotated; tried in this order. Without any, the pairs of its bots'
+    /// registrations open its callbacks.
+    #[serde(default)]
     credentials: Vec<CredentialBody>,
     /// `http://[user:password@]host:port`: the proxy of this corp's calls to WeCom.
+    #[schema(pattern = "^https?://", example = "http://proxy:3128")]
     wecom_proxy: Option<String>,
     /// Other services of the app by their names, all of them at once; without it those that are there stay.
     services: Option<BTreeMap<String, super::services::ServiceBody>>,
 }
 
-/// A credential: `{token, encodingAESKey, receiveIds?, label?}`, or `{id, receiveIds?, label?}` to keep the
-/// pair of a known one.
+/// A new credential, or one to keep.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum CredentialBody {
+    New(NewCredential),
+    Kept(KeptCredential),
+}
+
+/// A pair that opens callbacks.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; it is read field by field, to name every wrong one")]
-pub struct CredentialBody {
-    /// Keeps the credential that has this id.
-    id: Option<String>,
+pub struct NewCredential {
     /// The Token of WeCom's callback configuration.
-    #[schema(example = "QDG6eK")]
-    token: Option<String>,
+    #[schema(example = "QDG6eK", min_length = 1)]
+    token: String,
     /// The EncodingAESKey of WeCom's callback configuration.
     #[serde(rename = "encodingAESKey")]
-    #[schema(example = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C")]
-    encoding_aes_key: Option<String>,
+    #[schema(example = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C", pattern = "^[A-Za-z0-9+/]{43}$")]
+    encoding_aes_key: String,
     /// The receive ids that are accepted; without it the corp id alone.
-    #[serde(rename = "receiveIds")]
+    receive_ids: Option<Vec<String>>,
+    /// For people.
+    label: Option<String>,
+}
+
+/// A credential that the corp has already: its pair stays, and so does what is not named.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "describes the body; it is read field by field, to name every wrong one")]
+pub struct KeptCredential {
+    /// As `GET` shows it.
+    #[schema(example = "3f2a9c0d1e4b5867")]
+    id: String,
+    /// The receive ids that are accepted from now on.
     receive_ids: Option<Vec<String>>,
     /// For people.
     label: Option<String>,
@@ -162,10 +184,8 @@ pub struct CorpList {
     get, path = "/api/admin/corps", operation_id = "listCorps", tag = "Admin",
     responses(
         (status = 200, description = "All corps, by id", body = CorpList),
-        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store is unavailable"),
     ),
-    security(("adminToken" = [])),
 )]
 pub async fn list(State(desk): State<Arc<Desk>>) -> Result<Json<CorpList>, Problem> {
     Ok(Json(CorpList { items: desk.list_corps().await? }))
@@ -179,11 +199,9 @@ pub async fn list(State(desk): State<Arc<Desk>>) -> Result<Json<CorpList>, Probl
     params(("corpId" = String, Path, description = "The corp id", example = "ww1234567890abcdef")),
     responses(
         (status = 200, description = "The corp", body = CorpView),
-        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown corp", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "Unknown corp"),
+        (status = 503, description = "The store is unavailable"),
     ),
-    security(("adminToken" = [])),
 )]
 pub async fn get(State(desk): State<Arc<Desk>>, Path(id): Path<String>) -> Result<Json<CorpView>, Problem> {
     Ok(Json(desk.show_corp(&id).await?))
@@ -199,12 +217,10 @@ pub async fn get(State(desk): State<Arc<Desk>>, Path(id): Path<String>) -> Resul
     request_body(content = CorpBody),
     responses(
         (status = 200, description = "Declared", body = CorpView),
-        (status = 400, description = "Every wrong field, named", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`CORPS_FILE` declares it: change it there", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "Every wrong field, named"),
+        (status = 409, description = "`CORPS_FILE` declares it: change it there"),
+        (status = 503, description = "The store is unavailable"),
     ),
-    security(("adminToken" = [])),
 )]
 pub async fn put(
     State(desk): State<Arc<Desk>>,
@@ -225,12 +241,10 @@ pub async fn put(
     params(("corpId" = String, Path, description = "The corp id", example = "ww1234567890abcdef")),
     responses(
         (status = 204, description = "Withdrawn"),
-        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Nobody declared this corp", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`CORPS_FILE` declares it: change it there", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "Nobody declared this corp"),
+        (status = 409, description = "`CORPS_FILE` declares it: change it there"),
+        (status = 503, description = "The store is unavailable"),
     ),
-    security(("adminToken" = [])),
 )]
 pub async fn delete(
     State(desk): State<Arc<Desk>>,

@@ -93,23 +93,23 @@ impl From<QueuedEvent> for DeliveryView {
 pub struct DeliveryFilter {
     /// `live` or `expired`; both without it.
     #[serde(default, deserialize_with = "super::filled")]
-    #[param(required = false)]
+    #[param(required = false, example = "live")]
     pub state: Option<HeldState>,
     /// Of this corp only.
     #[serde(default, deserialize_with = "super::filled")]
-    #[param(required = false)]
+    #[param(required = false, example = "ww1234567890abcdef", pattern = "^[A-Za-z0-9_-]{0,64}$")]
     pub corp_id: Option<String>,
     /// Of this account only.
     #[serde(default, deserialize_with = "super::filled")]
-    #[param(required = false)]
+    #[param(required = false, example = "wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw", pattern = "^[!-~]{0,128}$")]
     pub open_kf_id: Option<String>,
     /// Of services of this name only.
     #[serde(default, deserialize_with = "super::filled")]
-    #[param(required = false)]
+    #[param(required = false, example = "contacts", pattern = "^[A-Za-z0-9_-]{0,64}$")]
     pub service: Option<String>,
     /// The `next` of the page before.
     #[serde(default, deserialize_with = "super::filled")]
-    #[param(required = false)]
+    #[param(required = false, example = "019a0b1c2d3e4f5061728394a5b6")]
     pub cursor: Option<String>,
     /// Items a page, 1 to 1000.
     #[param(required = false, example = 100, minimum = 1, maximum = 1000)]
@@ -124,11 +124,9 @@ pub struct DeliveryFilter {
     get, path = "/api/admin/deliveries", operation_id = "listDeliveries", tag = "Admin", params(DeliveryFilter),
     responses(
         (status = 200, description = "A page of events, the oldest first", body = Page<DeliveryView>),
-        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "A parameter is wrong"),
+        (status = 503, description = "The store is unavailable"),
     ),
-    security(("adminToken" = [])),
 )]
 pub async fn list(
     State(desk): State<Arc<Desk>>,
@@ -148,11 +146,9 @@ pub async fn list(
     params(("id" = String, Path, description = "Its id", example = "019a0b1c2d3e4f5061728394a5b6")),
     responses(
         (status = 202, description = "It goes as soon as its bot can take it"),
-        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such event: delivered by now, superseded, or never there", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such event: delivered by now, superseded, or never there"),
+        (status = 503, description = "The store is unavailable"),
     ),
-    security(("adminToken" = [])),
 )]
 pub async fn redeliver(
     State(desk): State<Arc<Desk>>,
@@ -171,11 +167,9 @@ pub async fn redeliver(
     params(("id" = String, Path, description = "Its id", example = "019a0b1c2d3e4f5061728394a5b6")),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 401, description = "No or a wrong `ADMIN_TOKEN`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such event", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store is unavailable", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such event"),
+        (status = 503, description = "The store is unavailable"),
     ),
-    security(("adminToken" = [])),
 )]
 pub async fn delete(
     State(desk): State<Arc<Desk>>,

@@ -68,7 +68,7 @@ impl<T> Page<T> {
 pub struct Paging {
     /// The `next` of the page before.
     #[serde(default, deserialize_with = "filled")]
-    #[param(required = false)]
+    #[param(required = false, example = "wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw", pattern = "^[!-~]{0,128}$")]
     pub cursor: Option<String>,
     /// Items a page, 1 to 1000.
     #[param(required = false, example = 100, minimum = 1, maximum = 1000)]
@@ -77,6 +77,14 @@ pub struct Paging {
 
 impl Paging {
     const RULE: &'static str = "limit must be 1 to 1000, and no parameter may be repeated";
+
+    fn cursor(&self) -> Result<Option<&str>, Problem> {
+        let is_id = |text: &str| text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic());
+        match self.cursor.as_deref() {
+            Some(cursor) if !is_id(cursor) => Err(Problem::invalid("cursor must be the next of the page before")),
+            cursor => Ok(cursor),
+        }
+    }
 
     fn limit(&self) -> Result<usize, Problem> {
         match self.limit.unwrap_or(100) {

@@ -32,10 +32,10 @@ const DROPPED_LIMIT: usize = 8 * 1024 * 1024;
     get, path = "/callback/{corpId}", operation_id = "verifyCallbackUrl", tag = "WeCom",
     params(
         ("corpId" = String, Path, description = "The corp id (or suite id) the URL was configured for", example = "ww1234567890abcdef"),
-        ("msg_signature" = String, Query, description = "`sha1` over the sorted token, timestamp, nonce and echostr", example = "5c45ff5e21c57e6ad56bac8758b79b1d9ac89fd3"),
-        ("timestamp" = String, Query, description = "As WeCom sent it", example = "1409659589"),
-        ("nonce" = String, Query, description = "As WeCom sent it", example = "263014780"),
-        ("echostr" = String, Query, description = "The encrypted text, percent-encoded base64", example = "P9nAzCzyDtyTWESHep1vC5X9xho%2FqYX3Zpb4yKa9SKld1DsH3Iyt3tP3zNdtp%2B4RPcs8TgAE7OaBO%2BFZXvnaqQ%3D%3D"),
+        ("msg_signature" = String, Query, min_length = 1, description = "`sha1` over the sorted token, timestamp, nonce and echostr", example = "5c45ff5e21c57e6ad56bac8758b79b1d9ac89fd3"),
+        ("timestamp" = String, Query, min_length = 1, description = "As WeCom sent it", example = "1409659589"),
+        ("nonce" = String, Query, min_length = 1, description = "As WeCom sent it", example = "263014780"),
+        ("echostr" = String, Query, min_length = 1, description = "The encrypted text, percent-encoded base64", example = "P9nAzCzyDtyTWESHep1vC5X9xho%2FqYX3Zpb4yKa9SKld1DsH3Iyt3tP3zNdtp%2B4RPcs8TgAE7OaBO%2BFZXvnaqQ%3D%3D"),
     ),
     responses(
         (status = 200, description = "The decrypted text", body = String, content_type = "text/plain", example = "1616140317555161061"),
@@ -44,7 +44,6 @@ const DROPPED_LIMIT: usize = 8 * 1024 * 1024;
         (status = 404, description = "Nobody declared this corp, and no bot of it ever registered", body = String, content_type = "text/plain"),
         (status = 503, description = "The corp cannot be looked up just now", body = String, content_type = "text/plain"),
     ),
-    security(()),
 )]
 pub async fn verify(
     State(callbacks): State<Arc<Callbacks>>,
@@ -64,6 +63,24 @@ pub async fn verify(
     }
 }
 
+/// What WeCom sends: the event, sealed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+#[schema(xml(name = "xml"))]
+#[expect(dead_code, reason = "describes the body; it is read by the walk of `xml`")]
+pub struct SealedBody {
+    /// The corp id; not looked at, because nothing vouches for it.
+    #[schema(example = "ww1234567890abcdef")]
+    to_user_name: Option<String>,
+    /// The app's id; not looked at.
+    #[serde(rename = "AgentID")]
+    #[schema(example = "1000002")]
+    agent_id: Option<String>,
+    /// The event, encrypted: base64.
+    #[schema(example = "RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo+rtK1I9qca6aM/wvqnLSV5zEPeusUiX5", min_length = 1)]
+    encrypt: String,
+}
+
 /// Take a callback of WeCom
 ///
 /// A genuine callback is answered `success`, whatever it holds; a `kf_msg_or_event` only once it is
@@ -72,12 +89,14 @@ pub async fn verify(
     post, path = "/callback/{corpId}", operation_id = "receiveCallback", tag = "WeCom",
     params(
         ("corpId" = String, Path, description = "The corp id (or suite id) the URL was configured for", example = "ww1234567890abcdef"),
-        ("msg_signature" = String, Query, description = "`sha1` over the sorted token, timestamp, nonce and Encrypt", example = "477715d11cdb4164915debcba66cb864d751f3e6"),
-        ("timestamp" = String, Query, description = "As WeCom sent it", example = "1409659813"),
-        ("nonce" = String, Query, description = "As WeCom sent it", example = "1372623149"),
+        ("msg_signature" = String, Query, min_length = 1, description = "`sha1` over the sorted token, timestamp, nonce and Encrypt", example = "477715d11cdb4164915debcba66cb864d751f3e6"),
+        ("timestamp" = String, Query, min_length = 1, description = "As WeCom sent it", example = "1409659813"),
+        ("nonce" = String, Query, min_length = 1, description = "As WeCom sent it", example = "1372623149"),
     ),
-    request_body(content = String, content_type = "text/xml", description = "`<xml><ToUserName/><AgentID/><Encrypt/></xml>`; any content type is accepted",
-        example = "<xml><ToUserName><![CDATA[ww1234567890abcdef]]></ToUserName><Encrypt><![CDATA[base64]]></Encrypt></xml>"),
+    request_body(description = "Any content type is accepted", content(
+        (SealedBody = "text/xml"),
+        (SealedBody = "application/xml"),
+    )),
     responses(
         (status = 200, description = "Acknowledged", body = String, content_type = "text/plain", example = "success"),
         (status = 400, description = "The query is incomplete, the body is no XML with `Encrypt`, or the text does not decrypt", body = String, content_type = "text/plain"),
@@ -86,7 +105,6 @@ pub async fn verify(
         (status = 413, description = "The body is larger than 1 MiB", body = String, content_type = "text/plain"),
         (status = 503, description = "The event can neither be delivered nor stored: send it again", body = String, content_type = "text/plain"),
     ),
-    security(()),
 )]
 pub async fn receive(
     State(callbacks): State<Arc<Callbacks>>,
@@ -179,11 +197,9 @@ pub struct DecryptedBody {
     responses(
         (status = 200, description = "Delivered or stored", body = String, content_type = "text/plain", example = "roger"),
         (status = 400, description = "`openKfId` is missing or the body is no JSON object", body = Refused),
-        (status = 401, description = "`PUPPET_PASSWORD` is set and was not sent", body = String, content_type = "text/plain"),
         (status = 404, description = "Unknown corp", body = Refused),
         (status = 503, description = "It can neither be delivered nor stored: send it again", body = Refused),
     ),
-    security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
 )]
 pub async fn receive_decrypted(
     State(callbacks): State<Arc<Callbacks>>,

@@ -138,7 +138,6 @@ pub struct DegradedPart {
 #[utoipa::path(
     get, path = "/livez", operation_id = "livez", tag = "Operations",
     responses((status = 200, description = "It is", body = String, content_type = "text/plain", example = "ok")),
-    security(()),
 )]
 pub async fn livez() -> &'static str {
     "ok"
@@ -153,7 +152,6 @@ pub async fn livez() -> &'static str {
         (status = 200, description = "Ready, or degraded with the parts that fail", body = Ready),
         (status = 503, description = "Starting or draining", body = Ready),
     ),
-    security(()),
 )]
 pub async fn readyz(State(health): State<Health>) -> Response {
     let ready = health.report().await;
@@ -168,7 +166,6 @@ pub async fn readyz(State(health): State<Health>) -> Response {
     get, path = "/metrics", operation_id = "metrics", tag = "Operations",
     responses((status = 200, description = "Prometheus text", body = String, content_type = "text/plain",
         example = "# HELP wxkf_build_info Always 1; release and back ends are in the labels\n# TYPE wxkf_build_info gauge\nwxkf_build_info{version=\"1.0.0\",store=\"sqlite\",cache=\"memory\"} 1\n")),
-    security(()),
 )]
 pub async fn metrics(State(metrics): State<Metrics>, State(health): State<Health>) -> impl IntoResponse {
     health.measure().await;

@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 use crate::store::StoreError;
 use crate::store::declaration::Faults;
 
-const PROBLEM_JSON: &str = "application/problem+json";
+/// The content type of every error of the admin API.
+pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// The kind of a problem. These names are stable: programs may compare them.
 ///
@@ -45,6 +46,18 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
+    const ALL: [Self; 9] = [
+        Self::Invalid,
+        Self::Unauthorized,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::ReadOnly,
+        Self::TooManyAttempts,
+        Self::Internal,
+        Self::Upstream,
+        Self::Unavailable,
+    ];
+
     fn status_and_title(self) -> (StatusCode, &'static str) {
         match self {
             Self::Invalid => (StatusCode::BAD_REQUEST, "Invalid input"),
@@ -82,6 +95,12 @@ impl Problem {
     fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
         let (status, title) = kind.status_and_title();
         Self { kind, title, status: status.as_u16(), detail: detail.into() }
+    }
+
+    /// What the document shows of an answer with this status; `None`: it is no error.
+    pub fn example(status: &str, detail: &str) -> Option<Self> {
+        let mut kinds = ProblemType::ALL.into_iter();
+        kinds.find(|kind| kind.status_and_title().0.as_str() == status).map(|kind| Self::new(kind, detail))
     }
 
     pub fn invalid(detail: impl Into<String>) -> Self {

@@ -81,9 +81,7 @@ pub struct RegisterBody {
     request_body(content = RegisterBody, description = "JSON, or the same fields urlencoded"),
     responses(
         (status = 200, description = "Registered, or refused with a code other than 0", body = Answer),
-        (status = 401, description = "`PUPPET_PASSWORD` is set and was not sent", body = String, content_type = "text/plain"),
     ),
-    security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
 )]
 pub async fn register(State(manager): State<Arc<Manager>>, auditor: Auditor, Fields(fields): Fields) -> Json<Answer> {
     let registration = match fields.and_then(|fields| Registration::read(&fields)) {
@@ -125,9 +123,7 @@ pub struct DeregisterBody {
     request_body(content = DeregisterBody, description = "JSON, or the same fields urlencoded"),
     responses(
         (status = 200, description = "Deregistered, or refused with a code other than 0", body = Answer),
-        (status = 401, description = "`PUPPET_PASSWORD` is set and was not sent", body = String, content_type = "text/plain"),
     ),
-    security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
 )]
 pub async fn deregister(State(manager): State<Arc<Manager>>, auditor: Auditor, Fields(fields): Fields) -> Json<Answer> {
     let (kf, corp) = match fields.and_then(|fields| registration::read_deregistration(&fields)) {
@@ -186,11 +182,10 @@ impl From<&Puppet> for Info {
     params(("kfId" = String, Path, description = "The account", example = "wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw")),
     responses(
         (status = 200, description = "The bot", body = Info),
-        (status = 401, description = "`PUPPET_PASSWORD` is set and was not sent", body = String, content_type = "text/plain"),
+        (status = 400, description = "The account is not percent-encoded UTF-8", body = String, content_type = "text/plain"),
         (status = 404, description = "No bot ever registered for the account", body = Refused),
         (status = 503, description = "The store is unavailable", body = Refused),
     ),
-    security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
 )]
 pub async fn info(State(manager): State<Arc<Manager>>, Path(kf_id): Path<String>) -> Response {
     let unknown = || body::refused(StatusCode::NOT_FOUND, "no bot is registered for this kfId");

@@ -33,7 +33,6 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 #[utoipa::path(
     get, path = "/docs", operation_id = "docs", tag = "Operations",
     responses((status = 200, description = "The page", body = String, content_type = "text/html", example = "<!doctype html>…")),
-    security(()),
 )]
 pub async fn page() -> Response {
     let policy = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF)];

@@ -29,9 +29,10 @@ pub fn describe(document: &mut utoipa::openapi::OpenApi) {
         ("webhook-signature" = Option<String>, Header, description = "With a `secret`: `v1,` and the base64 of the \
             HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` (Standard Webhooks)",
             example = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
-        ("msg_signature" = Option<String>, Query, description = "Format `as-received`: WeCom's, like `timestamp` and `nonce`"),
-        ("timestamp" = Option<String>, Query, description = "Format `as-received`"),
-        ("nonce" = Option<String>, Query, description = "Format `as-received`"),
+        ("msg_signature" = Option<String>, Query, description = "Format `as-received`: WeCom's, like `timestamp` and `nonce`",
+            example = "477715d11cdb4164915debcba66cb864d751f3e6"),
+        ("timestamp" = Option<String>, Query, description = "Format `as-received`", example = "1409659813"),
+        ("nonce" = Option<String>, Query, description = "Format `as-received`", example = "1372623149"),
     ),
     request_body(description = "In the service's `format`", content(
         (Webhook = "application/json"),

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use metrics::counter;
 use tracing::{debug, warn};
+use utoipa::ToSchema;
 
 use super::answer::{Answer, AnswerBody};
 use super::{ApiPath, ApiProxy, Call, CallBody, ProxyError, headers};
@@ -24,8 +25,23 @@ use crate::wecom::Errcode;
 const OF_BOTS: &str = "/puppetWxkfManager/wxkfRequestProxy/";
 pub(super) const OF_SDKS: &str = "/cgi-bin/";
 
+/// The fields that WeCom's manual names for the call.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({ "cursor": "", "token": "ENCApHxnGDNAVNY4AaSJKj4Tb5mwsEMzxhFmHVGcra996NR", "limit": 1000 }))]
+pub struct WecomCall {}
+
+/// What WeCom's manual says the call answers.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({ "errcode": 0, "errmsg": "ok" }))]
+#[expect(dead_code, reason = "describes the answer, which passes unread")]
+pub struct WecomAnswer {
+    /// 0, or one of WeCom's; absent from answers of some calls that went well.
+    errcode: Option<i64>,
+    errmsg: Option<String>,
+}
+
 macro_rules! route {
-    ($name:ident, $method:ident, $path:literal, $id:literal, $prefix:ident) => {
+    ($name:ident, $method:ident, $path:literal, $id:literal, $prefix:ident $(, $body:ident)?) => {
         /// Call WeCom's API through the gateway
         ///
         /// Method, query, headers and body go on unaltered, and so does WeCom's answer. With `corpid` and
@@ -35,18 +51,27 @@ macro_rules! route {
         #[utoipa::path(
             $method, path = $path, operation_id = $id, tag = "Bots",
             params(
-                ("path" = String, Path, description = "The call, below /cgi-bin/; may hold slashes", example = "kf/sync_msg"),
+                ("path" = String, Path, description = "The call, below /cgi-bin/. It may hold slashes, and they stay as they are: `kf/sync_msg`, never `kf%2Fsync_msg`", pattern = "^[A-Za-z0-9_.~/-]+$", example = "gettoken"),
                 ("access_token" = Option<String>, Query, description = "A token; or give corpid and corpsecret", example = "the-token"),
                 ("corpid" = Option<String>, Query, description = "The corp whose token is filled in", example = "ww1234567890abcdef"),
                 ("corpsecret" = Option<String>, Query, description = "The secret of its app", example = "the-secret-of-the-app"),
             ),
+            $(request_body(description = "As WeCom's manual says of the call: JSON, or a file for `media/upload`", content(
+                ($body = "application/json"),
+                ($body = "multipart/form-data"),
+            )),)?
             responses(
-                (status = 200, description = "WeCom's answer, whatever its status; `errcode` tells how it went", body = TokenAnswer),
+                (status = 200, description = "WeCom's answer; `errcode` tells how it went. A file where the call gets one", content(
+                    (WecomAnswer = "application/json"),
+                    (String = "*/*"),
+                )),
+                (status = "default", description = "WeCom's answer with its own status, unchanged", content(
+                    (WecomAnswer = "application/json"),
+                    (String = "*/*"),
+                )),
                 (status = 400, description = "No path of WeCom's API", body = TokenAnswer),
-                (status = 401, description = "`PUPPET_PASSWORD` is set and was not sent", body = String, content_type = "text/plain"),
                 (status = 502, description = "WeCom cannot be reached", body = TokenAnswer),
             ),
-            security((), ("puppetPassword" = []), ("puppetPasswordBearer" = [])),
         )]
         pub async fn $name(
             State(proxy): State<Arc<ApiProxy>>,
@@ -60,9 +85,9 @@ macro_rules! route {
 }
 
 route!(bots_get, get, "/puppetWxkfManager/wxkfRequestProxy/{*path}", "proxyGet", OF_BOTS);
-route!(bots_post, post, "/puppetWxkfManager/wxkfRequestProxy/{*path}", "proxyPost", OF_BOTS);
+route!(bots_post, post, "/puppetWxkfManager/wxkfRequestProxy/{*path}", "proxyPost", OF_BOTS, WecomCall);
 route!(sdks_get, get, "/cgi-bin/{*path}", "apiGet", OF_SDKS);
-route!(sdks_post, post, "/cgi-bin/{*path}", "apiPost", OF_SDKS);
+route!(sdks_post, post, "/cgi-bin/{*path}", "apiPost", OF_SDKS, WecomCall);
 
 /// Passes on a call whose path begins with `prefix`.
 pub(super) async fn pass(

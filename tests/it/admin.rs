@@ -181,6 +181,7 @@ async fn bad_input_names_every_field() {
             { "id": "unknown" },
             { "id": "unknown", "token": "s3cret" },
             "s3cret",
+            { "token": null, "encodingAESKey": AES_KEY },
         ],
         "wecomProxy": "s3cret",
         "credential": [],
@@ -196,6 +197,7 @@ async fn bad_input_names_every_field() {
         "credentials[2].id",
         "credentials[3].token",
         "credentials[4]",
+        "credentials[5].token: is missing",
         "wecomProxy",
         "credential:",
     ] {
@@ -216,7 +218,7 @@ async fn bad_input_names_every_field() {
         let detail = problem(gateway.admin(Method::GET, &format!("/deliveries?{query}")), 400, "invalid").await;
         assert!(!detail.contains("nonsense"), "{detail}");
     }
-    for query in ["limit=0", "limit=x"] {
+    for query in ["limit=0", "limit=x", "cursor=a%20b"] {
         problem(gateway.admin(Method::GET, &format!("/audit?{query}")), 400, "invalid").await;
     }
     for query in ["limit=0", "limit=x", "cursor=a%20b"] {

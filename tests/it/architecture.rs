@@ -43,7 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "proxy",
         ],
     ),
-    ("openapi", &["services"]),
+    ("openapi", &["http", "services"]),
     (
         "app",
         &[
