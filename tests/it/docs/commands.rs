@@ -24,21 +24,19 @@ impl Help {
     }
 
     fn is_command(&mut self, within: &str, word: &str) -> bool {
-        let listed = |help: &str| {
-            let (_, commands) = help.split_once("\nCommands:\n")?;
-            let commands = commands.split("\n\n").next()?;
-            commands
-                .lines()
-                .any(|line| line.strip_prefix("  ").is_some_and(|it| it.split(' ').next() == Some(word)))
-                .then_some(())
-        };
-        self.of(within).and_then(listed).is_some()
+        self.of(within).is_some_and(|help| listed(help).any(|command| command == word))
     }
 
     fn is_flag(&mut self, command: &str, flag: &str) -> bool {
         let words = |help: &str| help.split([' ', '\n', ',']).any(|word| word == flag);
         self.of(command).is_some_and(words)
     }
+}
+
+/// The commands that a `--help` lists.
+fn listed(help: &str) -> impl Iterator<Item = &str> {
+    let list = help.split("\nCommands:\n").nth(1).and_then(|rest| rest.split("\n\n").next());
+    list.unwrap_or_default().lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
 }
 
 /// A document's code: each command line of its blocks, with the lines that continue it, and each code span.
