@@ -12,6 +12,7 @@ mod cli;
 mod crash;
 mod delivery;
 mod demo;
+mod docs;
 mod doctor;
 mod doors;
 mod egress;
