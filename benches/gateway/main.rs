@@ -17,6 +17,7 @@ mod report;
 use std::time::Duration;
 
 use callers::Measured;
+use events::News;
 use process::Gateway;
 use report::Report;
 
@@ -56,9 +57,13 @@ async fn compare() -> anyhow::Result<()> {
     report.memory("after load", gateway.resident_memory()?);
 
     let absent = Gateway::start(&[]).await?;
-    absent.declare_corp().await?;
+    absent.declare_corp(events::CORP).await?;
     stored(&mut report, &absent, &forwarder).await?;
     report.memory("with held events", absent.resident_memory()?);
+    drop(absent);
+
+    services(&mut report, "callbacks that 10 services take", (1, 10), &forwarder, &bot).await?;
+    services(&mut report, "callbacks that 1,000 services of 200 corps take", (200, 5), &forwarder, &bot).await?;
     report.print();
     Ok(())
 }
@@ -83,9 +88,9 @@ async fn dispatch(
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     let mut pokes = 0;
     for _ in 0..ROUNDS {
-        bare.push(callers::callbacks(&forwarder.url, callers, ROUND).await?);
+        bare.push(callers::callbacks(&forwarder.url, News::Accounts, callers, ROUND).await?);
         let before = bot.pokes();
-        ours.push(callers::callbacks(&gateway.url, callers, ROUND).await?);
+        ours.push(callers::callbacks(&gateway.url, News::Accounts, callers, ROUND).await?);
         pokes += bot.pokes() - before;
     }
     let acknowledged: u64 = ours.iter().map(|round: &Measured| round.answered).sum();
@@ -100,10 +105,40 @@ async fn stored(report: &mut Report, gateway: &Gateway, forwarder: &process::Bar
     }
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        bare.push(callers::callbacks(&forwarder.url, CALLERS, ROUND).await?);
-        ours.push(callers::callbacks(&gateway.url, CALLERS, ROUND).await?);
+        bare.push(callers::callbacks(&forwarder.url, News::Accounts, CALLERS, ROUND).await?);
+        ours.push(callers::callbacks(&gateway.url, News::Accounts, CALLERS, ROUND).await?);
     }
     report.compare(ROW, &ours, &bare, None);
+    Ok(())
+}
+
+/// Stored, acknowledged, and sent on in their order: a round ends when every event has arrived.
+async fn services(
+    report: &mut Report,
+    row: &str,
+    (corps, each): (usize, usize),
+    forwarder: &process::Bare,
+    bot: &bot::Bot,
+) -> anyhow::Result<()> {
+    if !is_wanted(row) {
+        return Ok(());
+    }
+    let gateway = Gateway::start(&[]).await?;
+    gateway.declare_services(corps, each, &format!("{}/callback", bot.url())).await?;
+    report.memory(&format!("with {} services", corps * each), gateway.resident_memory()?);
+    let news = News::Services { corps, each };
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    let mut arrived_after = Vec::new();
+    for _ in 0..ROUNDS {
+        bare.push(callers::callbacks(&forwarder.url, News::Accounts, CALLERS, ROUND).await?);
+        let before = bot.pokes();
+        let round = callers::callbacks(&gateway.url, news, CALLERS, ROUND).await?;
+        arrived_after.push(bot.has_taken(before + round.answered).await?);
+        ours.push(round);
+    }
+    report.compare(row, &ours, &bare, None);
+    report.arrived(row, &arrived_after);
+    report.memory(&format!("after load on {} services", corps * each), gateway.resident_memory()?);
     Ok(())
 }
 
