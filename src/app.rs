@@ -1,5 +1,7 @@
 //! The only place that wires: from settings to services.
 
+mod meters;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +9,13 @@ use async_trait::async_trait;
 use axum::extract::FromRef;
 use tracing::{info, warn};
 
-use crate::access_token::{self, AccessTokens, MemoryCache, RedisCache, TokenCache, TokenParts, TokenSettings};
+pub use self::meters::METRICS;
+use crate::access_token::{AccessTokens, MemoryCache, RedisCache, TokenCache, TokenParts, TokenSettings};
+use crate::admin::Desk;
 use crate::admin::corps::PublicUrl;
 use crate::callback::Callbacks;
 use crate::config::{self, Config, DispatchFormat, Registration};
-use crate::dispatcher::{self, Dispatcher, DispatcherSettings, Format, Forwarder, RetryPolicy};
+use crate::dispatcher::{Dispatcher, DispatcherSettings, Format, Forwarder, RetryPolicy};
 use crate::domain::{Clock, Invalid};
 use crate::egress::{self, Dialer, Passage};
 use crate::http::audit::Trail;
@@ -19,11 +23,12 @@ use crate::http::auth::{Door, Keyring};
 use crate::http::health::{Checked, Health};
 use crate::http::slowing::Slowing;
 use crate::lifecycle::{Readiness, Tasks};
+use crate::live::Live;
 use crate::manager::Manager;
 use crate::manager::proof::{Listing, Policy, Proof};
 use crate::proxy::forward::ForwardProxy;
 use crate::proxy::{self, ApiProxy};
-use crate::services::{self, Poster, Rules, Services, ServicesSettings};
+use crate::services::{Poster, Rules, Services, ServicesSettings};
 use crate::store::corps_file::{CorpsFile, CorpsFileError, DeclaredCorps, Reload};
 use crate::store::declaration::ServiceRules;
 use crate::store::mongodb::MongoStore;
@@ -31,7 +36,7 @@ use crate::store::sealed::MasterKeys;
 use crate::store::sqlite::{KeySource, OpenError, SqliteStore};
 use crate::store::{Corps, Directory, Sharing, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::wecom::{self, Outbound, WecomClient, WecomSettings};
+use crate::wecom::{Outbound, WecomClient, WecomSettings};
 
 /// Until a store that is away at the start is asked again.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
@@ -60,12 +65,7 @@ macro_rules! state {
 pub struct AppState(Arc<Parts>);
 
 state! {
-    store: Arc<dyn Store>,
-    corps: Arc<dyn Corps>,
-    directory: Arc<Directory>,
-    dispatcher: Dispatcher,
-    services: Services,
-    rules: Arc<dyn ServiceRules>,
+    desk: Arc<Desk>,
     callbacks: Arc<Callbacks>,
     manager: Arc<Manager>,
     tokens: AccessTokens,
@@ -74,7 +74,7 @@ state! {
     trail: Trail,
     tasks: Tasks,
     clock: Clock,
-    public_url: PublicUrl,
+    live: Live,
     health: Health,
     metrics: Metrics,
 }
@@ -136,6 +136,7 @@ pub struct Starting {
     tokens: AccessTokens,
     dispatcher: Dispatcher,
     services: Services,
+    clock: Clock,
     tasks: Tasks,
     readiness: Readiness,
 }
@@ -155,6 +156,7 @@ impl Starting {
             }
         }
         self.tasks.spawn(self.tokens.run_renewals());
+        self.tasks.spawn(meters::take_stock(self.store.clone(), self.clock, self.tasks.clone()));
         self.dispatcher.start();
         self.services.start();
         self.readiness.ready();
@@ -166,7 +168,7 @@ impl Starting {
 impl App {
     /// Builds everything. Blocks while the embedded store is opened; calls nobody.
     pub async fn build(config: &Config, runtime: Runtime) -> Result<Self, BuildError> {
-        describe_metrics();
+        meters::declare_all();
         let Runtime { clock, tasks, readiness, metrics } = runtime;
         let store = open_store(config, &clock, &tasks)?;
         let sharing = if config.mongo_uri.is_some() { Sharing::Replicas } else { Sharing::Exclusive };
@@ -184,6 +186,7 @@ impl App {
         };
         let directory = Arc::new(Directory::new(corps.clone(), store.clone(), sharing));
         let cache = token_cache(config, &store, &clock, &tasks)?;
+        metrics.tell_build(store.name(), if config.redis_url.is_some() { "redis" } else { "memory" });
         let parts: [(_, Arc<dyn Checked>); 2] = [
             ("store", Arc::new(StorePart { store: store.clone(), directory: directory.clone() })),
             ("cache", Arc::new(CachePart(cache.clone()))),
@@ -206,41 +209,56 @@ impl App {
         let replica = format!("{:016x}", rand::random::<u64>());
         // One for bots and services: each client has a pool of its own.
         let http = egress::dispatch_client(&config.dispatch_deny_networks, config.dispatch_timeout)?;
-        let dispatcher = dispatcher(config, &replica, http.clone(), &store, &directory, &clock, &tasks);
-        let services = services(config, &replica, http, &store, &directory, &clock, &tasks);
-        let api = ApiProxy::new(&config.wecom_api_base_url, outbound, tokens.clone())?;
+        let live = Live::new(clock.clone());
+        let around = Around {
+            store: &store,
+            directory: &directory,
+            replica: &replica,
+            clock: &clock,
+            tasks: &tasks,
+            live: &live,
+        };
+        let dispatcher = dispatcher(config, http.clone(), &around);
+        let services = services(config, http, &around);
+        let api = ApiProxy::new(&config.wecom_api_base_url, outbound, tokens.clone(), live.clone())?;
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
         let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());
         let dialer = Dialer::new(config.dispatch_deny_networks.clone(), proxy, exceptions);
         let forward = ForwardProxy::new(config.allowed_hosts(), dialer, tasks.clone());
-        let callbacks =
-            Callbacks::new(directory.clone(), dispatcher.clone(), services.clone(), clock.clone(), tasks.clone());
+        let callbacks = Arc::new(callbacks(&dispatcher, &services, &around));
         let starting = Starting {
             store: store.clone(),
             tokens: tokens.clone(),
             dispatcher: dispatcher.clone(),
             services: services.clone(),
+            clock: clock.clone(),
             tasks: tasks.clone(),
             readiness,
         };
 
-        let parts = Parts {
-            trail,
-            tasks,
-            callbacks: Arc::new(callbacks),
-            manager: Arc::new(manager),
-            public_url: PublicUrl(config.public_url.clone()),
+        let desk = Desk {
             store,
             corps,
             directory,
             dispatcher,
             services,
             rules,
+            callbacks: callbacks.clone(),
+            tokens: tokens.clone(),
+            public_url: PublicUrl(config.public_url.clone()),
+        };
+        let parts = Parts {
+            trail,
+            tasks,
+            desk: Arc::new(desk),
+            callbacks,
+            manager: Arc::new(manager),
             tokens,
             proxy: Arc::new(api),
             forward: Arc::new(forward),
             clock,
+            live,
             health,
             metrics,
         };
@@ -320,15 +338,17 @@ fn access_tokens(
     AccessTokens::new(settings, parts)
 }
 
-fn dispatcher(
-    config: &Config,
-    replica: &str,
-    http: reqwest::Client,
-    store: &Arc<dyn Store>,
-    directory: &Arc<Directory>,
-    clock: &Clock,
-    tasks: &Tasks,
-) -> Dispatcher {
+/// What those who bring events on have in common.
+struct Around<'a> {
+    store: &'a Arc<dyn Store>,
+    directory: &'a Arc<Directory>,
+    replica: &'a str,
+    clock: &'a Clock,
+    tasks: &'a Tasks,
+    live: &'a Live,
+}
+
+fn dispatcher(config: &Config, http: reqwest::Client, around: &Around<'_>) -> Dispatcher {
     let format = match config.dispatch_format {
         DispatchFormat::AsReceived => Format::AsReceived,
         DispatchFormat::Decrypted => Format::Decrypted,
@@ -338,29 +358,31 @@ fn dispatcher(
         event_ttl: config.event_ttl,
         registration_grace: config.registration_grace,
         retry: RetryPolicy::default(),
-        replica: replica.to_owned(),
+        replica: around.replica.to_owned(),
     };
     let forwarder = Forwarder::new(http, config.dispatch_deny_networks.clone(), format);
-    Dispatcher::new(settings, directory.clone(), store.clone(), forwarder, clock.clone(), tasks.clone())
+    let Around { store, directory, clock, tasks, live, .. } = *around;
+    let (directory, clock, tasks) = (directory.clone(), clock.clone(), tasks.clone());
+    Dispatcher::new(settings, directory, store.clone(), forwarder, clock, tasks, live.clone())
 }
 
-fn services(
-    config: &Config,
-    replica: &str,
-    http: reqwest::Client,
-    store: &Arc<dyn Store>,
-    directory: &Arc<Directory>,
-    clock: &Clock,
-    tasks: &Tasks,
-) -> Services {
+fn services(config: &Config, http: reqwest::Client, around: &Around<'_>) -> Services {
     let poster = Poster::new(http, config.dispatch_deny_networks.clone());
     let settings = ServicesSettings {
         attempt_limit: config.dispatch_timeout,
         // One event keeps the others waiting, so that a short failure should cost little.
         retry: RetryPolicy { shortest: Duration::from_millis(200), ..RetryPolicy::default() },
-        replica: replica.to_owned(),
+        replica: around.replica.to_owned(),
     };
-    Services::new(settings, directory.clone(), store.service_events(), poster, clock.clone(), tasks.clone())
+    let Around { store, directory, clock, tasks, live, .. } = *around;
+    let (directory, clock, tasks) = (directory.clone(), clock.clone(), tasks.clone());
+    Services::new(settings, directory, store.service_events(), poster, clock, tasks, live.clone())
+}
+
+fn callbacks(dispatcher: &Dispatcher, services: &Services, around: &Around<'_>) -> Callbacks {
+    let Around { directory, clock, tasks, live, .. } = *around;
+    let (clock, tasks, live) = (clock.clone(), tasks.clone(), live.clone());
+    Callbacks::new(directory.clone(), dispatcher.clone(), services.clone(), clock, tasks, live)
 }
 
 fn policy(config: &Config) -> Policy {
@@ -377,7 +399,9 @@ fn listing(config: &Config) -> Listing {
 /// A file that becomes invalid keeps the last good content, and the gateway says so.
 async fn watch_corps_file(file: Arc<CorpsFile>, directory: Arc<Directory>, health: Health, clock: Clock, tasks: Tasks) {
     while tasks.pause(CORPS_FILE_EVERY).await {
-        match file.reload(clock.now()) {
+        let reload = file.reload(clock.now());
+        meters::reloaded(&reload);
+        match reload {
             Reload::Unchanged => {}
             Reload::Replaced { corps } => {
                 info!(corps, "CORPS_FILE changed");
@@ -416,14 +440,4 @@ impl Checked for CachePart {
     async fn check(&self) -> Result<(), String> {
         self.0.check().await
     }
-}
-
-fn describe_metrics() {
-    access_token::describe_metrics();
-    crate::http::describe_metrics();
-    dispatcher::describe_metrics();
-    services::describe_metrics();
-    wecom::describe_metrics();
-    proxy::describe_metrics();
-    crate::callback::describe_metrics();
 }

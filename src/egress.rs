@@ -179,6 +179,11 @@ pub fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e 
     successors(error.source(), |&cause| cause.source())
 }
 
+/// The client towards whoever collects traces: an address of the operator's, never through the proxy for WeCom.
+pub fn collector_client(limit: Duration) -> reqwest::Result<Client> {
+    builder().connect_timeout(limit.min(CONNECT_LIMIT)).timeout(limit).build()
+}
+
 /// The client towards WeCom. `silence` is how long nothing may come in the middle of an answer.
 pub fn wecom_client(proxy: Option<&Url>, no_proxy: Option<&str>, silence: Duration) -> reqwest::Result<Client> {
     let mut builder = builder().connect_timeout(CONNECT_LIMIT).read_timeout(silence).pool_idle_timeout(IDLE_LIMIT);

@@ -27,7 +27,8 @@
 //! | [`router`] | every route on one page, by audience | the `routes.rs` of each room, app |
 //! | [`openapi`] | the document's head, tags, doors and webhooks | services |
 //! | [`app`] | the only place that wires | all services |
-//! | [`admin`] | the operators' API | tokens, callback, dispatcher, services, store, http |
+//! | [`console`] | the operators' pages | admin, live |
+//! | [`admin`] | what operators do, and their API | tokens, callback, dispatcher, services, store, http |
 //! | [`manager`] | the registry of bots, and the proof behind it | tokens, dispatcher, store, wecom |
 //! | [`callback`] | verify, open, hand on; explain what fails | dispatcher, services, store |
 //! | [`proxy`] | WeCom's API through the gateway, with tokens filled in and healed; the forward proxy | tokens, http, egress |
@@ -35,15 +36,17 @@
 //! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
 //! | [`access_token`] | one upstream call per token life | store, wecom |
 //! | [`http`] | what all routes share: doors, bodies, problems, health, the record of changes | store, telemetry |
-//! | [`telemetry`] | logs, metrics | config |
+//! | [`telemetry`] | where logs, metrics and traces go | config, egress, observe |
 //! | [`config`] | every setting, once | egress |
 //! | [`wecom`] | the only code that talks to WeCom, and each corp's way there | store, egress |
 //! | [`store`] | traits, near caches, SQLite, MongoDB, secrets at rest, `CORPS_FILE`, copies | lifecycle |
 //! | [`egress`] | which addresses and hosts may be called; the one HTTP client builder; plain connections | domain |
+//! | [`live`] | what this replica does just now: numbers of an hour, hops as they happen | domain |
 //! | [`lifecycle`] | stop, drain, abort; the tracker of every task | |
 //! | [`domain`] | values of the problem, no I/O | |
+//! | [`observe`] | what rooms tell operators: families of metrics, spans of traces | |
 //!
-//! Services never name axum: status codes stand in `routes.rs` files, [`admin`] and [`http`]. Only
+//! Services never name axum: status codes stand in `routes.rs` files, [`admin`], [`console`] and [`http`]. Only
 //! [`app`] builds anything; services take values, not [`config::Config`].
 //!
 //! ## A callback's way
@@ -107,12 +110,15 @@ pub mod app;
 pub mod callback;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod dispatcher;
 pub mod domain;
 pub mod egress;
 pub mod http;
 pub mod lifecycle;
+pub mod live;
 pub mod manager;
+pub mod observe;
 pub mod openapi;
 pub mod proxy;
 pub mod router;

@@ -1,10 +1,10 @@
 //! Every route on one page, by audience. The same list makes the router and the OpenAPI document.
 
-use axum::extract::Request;
+use axum::extract::{FromRef as _, Request};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use tower::Layer as _;
 use tower_http::normalize_path::NormalizePathLayer;
@@ -13,23 +13,31 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::{App, AppState};
-use crate::http::{audit, auth, health, problem};
+use crate::console::session::{self, Sessions};
+use crate::domain::Clock;
+use crate::http::{audit, auth, health, meters, problem, trace};
+use crate::observe::Span;
 use crate::openapi::{self, Document};
 use crate::proxy::forward;
-use crate::{access_token, admin, callback, manager, proxy};
+use crate::{access_token, admin, callback, console, manager, proxy};
 
 /// What WeCom calls. Its signature is the door.
 fn wecom() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(callback::routes::verify, callback::routes::receive))
 }
 
-/// What bots and the corp's other programs call.
-fn bots() -> OpenApiRouter<AppState> {
+/// What bots and the corp's other programs call all the time: it has metrics of its own, like callbacks.
+fn events_and_tokens() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(callback::routes::receive_decrypted))
-        .routes(routes!(manager::routes::info))
         .routes(routes!(access_token::routes::puppet_get_token))
         .routes(routes!(access_token::routes::corp_access_token))
+}
+
+/// What else they call.
+fn bots() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(manager::routes::info))
         .routes(routes!(proxy::routes::bots_get, proxy::routes::bots_post))
         .routes(routes!(proxy::routes::sdks_get, proxy::routes::sdks_post))
 }
@@ -68,10 +76,54 @@ fn operations() -> OpenApiRouter<AppState> {
         .route("/docs/{*file}", get(openapi::docs::file))
 }
 
+/// What operators look at with a browser, once they are signed in. No API: the document does not tell of it.
+fn console() -> OpenApiRouter<AppState> {
+    use console::pages::*;
+    OpenApiRouter::new()
+        .route("/console", get(overview::page))
+        .route("/console/live", get(overview::live))
+        .route("/console/corps", get(corps::page).post(corps::add))
+        .route("/console/corps/{corpId}", get(corp::page))
+        .route("/console/corps/{corpId}/live", get(corp::live))
+        .route("/console/corps/{corpId}/add-credential", post(corp::add_credential))
+        .route("/console/corps/{corpId}/remove-credential", post(corp::remove_credential))
+        .route("/console/corps/{corpId}/proxy", post(corp::set_proxy))
+        .route("/console/corps/{corpId}/remove", post(corp::remove))
+        .route("/console/corps/{corpId}/new-service", get(service::new).post(service::add))
+        .route("/console/corps/{corpId}/services/{name}", get(service::page).post(service::save))
+        .route("/console/corps/{corpId}/services/{name}/remove", post(service::remove))
+        .route("/console/corps/{corpId}/services/{name}/test", post(corp::test_service))
+        .route("/console/bots", get(bots::page))
+        .route("/console/bots/live", get(bots::live))
+        .route("/console/bots/redeliver", post(bots::redeliver))
+        .route("/console/bots/remove", post(bots::remove))
+        .route("/console/deliveries", get(deliveries::page))
+        .route("/console/deliveries/live", get(deliveries::live))
+        .route("/console/deliveries/redeliver", post(deliveries::redeliver))
+        .route("/console/deliveries/delete", post(deliveries::delete))
+        .route("/console/tokens", get(tokens::page))
+        .route("/console/tokens/renew", post(tokens::renew))
+        .route("/console/tail", get(tail::page))
+        .route("/console/tail/hops", get(tail::hops))
+        .route("/console/audit", get(audit::page))
+        .route("/console/{*path}", any(fault::unknown))
+}
+
+/// What the console shows to anybody.
+fn console_door() -> OpenApiRouter<AppState> {
+    use console::pages::sign_in;
+    OpenApiRouter::new()
+        .route("/console/sign-in", get(sign_in::page).post(sign_in::sign_in))
+        .route("/console/sign-out", post(sign_in::sign_out))
+        .route("/console/language", post(sign_in::language))
+        .route("/console/files/{name}", get(console::files::file))
+}
+
 /// The whole document; needs no gateway.
 pub fn document() -> Document {
     let routes = OpenApiRouter::with_openapi(openapi::Head::openapi())
         .merge(wecom())
+        .merge(events_and_tokens())
         .merge(bots())
         .merge(registry())
         .merge(operators())
@@ -102,7 +154,8 @@ pub fn router(audience: Audience, app: &App) -> Router {
     // Behind the doors: whoever is not let in changes nothing.
     let to_its_end = || from_fn_with_state(app.state.clone(), audit::to_its_end);
     let bots = || {
-        let bots = bots().merge(registry().route_layer(to_its_end()));
+        let measured = bots().merge(registry().route_layer(to_its_end())).layer(from_fn(meters::measured));
+        let bots = events_and_tokens().merge(measured);
         bots.route_layer(from_fn_with_state(puppets, auth::require_puppet_password))
     };
     let operators = || {
@@ -110,21 +163,37 @@ pub fn router(audience: Audience, app: &App) -> Router {
         let operators = operators().route("/api/admin", none()).route("/api/admin/{*path}", none());
         let changing = operators.route_layer(to_its_end());
         let guarded = changing.route_layer(from_fn_with_state(admins, auth::require_admin_token));
-        guarded.layer(map_response(problem::in_one_shape))
+        guarded.layer(map_response(problem::in_one_shape)).layer(from_fn(meters::measured))
     };
     let operations = operations().layer(Extension(document()));
+    let console = || {
+        let sessions = Sessions::new(app.doors.admins.clone(), Clock::from_ref(&app.state));
+        let changing = console().route_layer(to_its_end());
+        let guarded = changing.route_layer(from_fn_with_state(sessions.clone(), session::require_session));
+        let all = guarded.merge(console_door()).layer(Extension(sessions.clone()));
+        all.layer(from_fn_with_state(sessions, session::require_token)).layer(map_response(console::dress))
+    };
     let routes = match audience {
-        Audience::Everybody => wecom().merge(bots()).merge(operators()).merge(operations),
-        Audience::Services => wecom().merge(bots()),
+        Audience::Everybody => traced(wecom().merge(bots()).merge(operators())).merge(operations).merge(console()),
+        Audience::Services => traced(wecom().merge(bots())),
         // WeCom uses these two methods; what else there is to learn is nobody's business.
-        Audience::Public => wecom().layer(from_fn(only_get_and_post)),
-        Audience::Operators => operators().merge(operations),
+        Audience::Public => traced(wecom()).layer(from_fn(only_get_and_post)),
+        Audience::Operators => traced(operators()).merge(operations).merge(console()),
     };
     let (router, _document) = routes.split_for_parts();
     let router = router.with_state(app.state.clone());
     // Around the router, because a route is chosen before the router's own layers run. Endpoints
     // that end in a slash give paths that begin with two.
-    Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(router))
+    let spelled = Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(router));
+    match audience {
+        Audience::Everybody | Audience::Operators => spelled.route("/console/", get(console::to_one_spelling)),
+        Audience::Services | Audience::Public => spelled,
+    }
+}
+
+/// A span around each request, where there are traces; else not even a layer.
+fn traced(routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
+    if Span::are_recorded() { routes.layer(from_fn(trace::traced)) } else { routes }
 }
 
 /// What `EGRESS_PORT` serves. It has no routes: what is called lies elsewhere.

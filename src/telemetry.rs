@@ -1,31 +1,33 @@
-//! Logs and metrics.
+//! Where logs, metrics and traces go.
 //!
 //! Logs go to stderr: stdout belongs to what a command was asked for. Below `info`, only the
 //! gateway's own code is heard, whatever `RUST_LOG` says: HTTP and TLS crates print addresses and
 //! headers there, and both carry secrets.
 
-use std::fmt;
-use std::fs;
-use std::io::{self, IsTerminal as _};
-use std::sync::OnceLock;
-use std::time::Duration;
+mod metrics;
+mod traces;
 
-use metrics::{Unit, describe_gauge, gauge};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing::{Level, Metadata, Subscriber};
+use std::fmt;
+use std::io::{self, IsTerminal as _};
+
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{Targets, filter_fn};
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::LogFormat;
 use crate::domain::Clock;
-use crate::lifecycle::Tasks;
+use crate::observe::Trace;
 
-/// Why logs or metrics cannot be had.
+pub use metrics::{METRICS, Metrics};
+pub use traces::Traces;
+
+/// Why logs, metrics or traces cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     #[error("RUST_LOG is no filter: {0}")]
@@ -34,6 +36,8 @@ pub enum TelemetryError {
     Logs(#[from] tracing_subscriber::util::TryInitError),
     #[error("metrics cannot be set up: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    #[error("traces cannot be exported: {0}")]
+    Traces(#[from] reqwest::Error),
 }
 
 /// Sends the process's log lines to stderr.
@@ -57,7 +61,8 @@ where
         lines.with_ansi(colours).with_writer(writer).boxed()
     } else {
         let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);
-        lines.with_current_span(false).with_span_list(false).with_writer(writer).boxed()
+        let lines = lines.with_current_span(false).with_span_list(false).map_event_format(WithTrace);
+        lines.with_writer(writer).boxed()
     };
     // Not `EnvFilter`, whose regular expressions would be a tenth of the binary.
     let filter: Targets = filter.parse()?;
@@ -70,88 +75,35 @@ fn is_clean(line: &Metadata<'_>) -> bool {
     ours || *line.level() <= Level::INFO
 }
 
-/// `14:03:22.123Z`: a terminal needs no date, and UTC compares with the JSON lines of other replicas.
+/// `14:03:22.123Z`: a terminal needs no date, and UTC compares with the JSON lines of other replicas. With the
+/// trace that a line belongs to, if any.
 struct TimeOfDay;
 
 impl FormatTime for TimeOfDay {
     fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
         let now = Clock::default().now();
-        write!(w, "{}", now.strftime("%H:%M:%S%.3fZ"))
+        write!(w, "{}", now.strftime("%H:%M:%S%.3fZ"))?;
+        Trace::current().id().map_or(Ok(()), |trace| write!(w, " {trace}"))
     }
 }
 
-/// Below these many seconds lies an answer from memory, one from the store, one over the network, a
-/// time limit.
-const DURATION_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+/// JSON lines with the trace that they belong to, if any, as OpenTelemetry names it in logs.
+struct WithTrace<F>(F);
 
-/// The process's metrics as Prometheus text.
-#[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metrics").finish_non_exhaustive()
-    }
-}
-
-impl Metrics {
-    /// The recorder of the process, installed by the first call. One a process, because the `metrics`
-    /// crate knows no other; several gateways in one (the tests) share it.
-    pub fn install() -> Result<Self, TelemetryError> {
-        static INSTALLED: OnceLock<Metrics> = OnceLock::new();
-        static INSTALLING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-        let _one_at_a_time = INSTALLING.lock();
-        if let Some(installed) = INSTALLED.get() {
-            return Ok(installed.clone());
+impl<S, N, F> FormatEvent<S, N> for WithTrace<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let Some(trace) = Trace::current().id() else { return self.0.format_event(ctx, writer, event) };
+        let mut line = String::new();
+        self.0.format_event(ctx, Writer::new(&mut line), event)?;
+        match line.trim_end().strip_suffix('}') {
+            Some(fields) => writeln!(writer, "{fields},\"trace_id\":\"{trace}\"}}"),
+            None => writer.write_str(&line),
         }
-        let durations = Matcher::Suffix("_duration_seconds".to_owned());
-        let handle =
-            PrometheusBuilder::new().set_buckets_for_metric(durations, &DURATION_BUCKETS)?.install_recorder()?;
-        describe_process();
-        Ok(INSTALLED.get_or_init(|| Self(handle)).clone())
-    }
-
-    /// The text of `GET /metrics`.
-    pub fn render(&self) -> String {
-        measure_process();
-        self.0.render()
-    }
-
-    /// Keeps histograms from piling up samples between two scrapes, or for ever when nobody scrapes.
-    pub fn spawn_upkeep(&self, tasks: &Tasks) {
-        let (metrics, stopping) = (self.clone(), tasks.clone());
-        tasks.spawn(async move {
-            let mut ticks = tokio::time::interval(Duration::from_secs(5));
-            loop {
-                tokio::select! {
-                    _ = ticks.tick() => metrics.0.run_upkeep(),
-                    () = stopping.stopping() => return,
-                }
-            }
-        });
-    }
-}
-
-fn describe_process() {
-    describe_gauge!("wxkf_build_info", "Always 1; the version is in the label");
-    gauge!("wxkf_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    describe_gauge!("process_start_time_seconds", Unit::Seconds, "When the process started, in Unix time");
-    gauge!("process_start_time_seconds").set(Clock::default().now().as_millisecond() as f64 / 1000.0);
-    describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Memory that the process occupies");
-    describe_gauge!("process_open_fds", Unit::Count, "Open file descriptors");
-}
-
-/// From Linux's `/proc`; elsewhere the two gauges are left out.
-fn measure_process() {
-    let kilobytes = fs::read_to_string("/proc/self/status").ok().and_then(|status| {
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.trim().strip_suffix(" kB")?.parse::<f64>().ok()
-    });
-    if let Some(kilobytes) = kilobytes {
-        gauge!("process_resident_memory_bytes").set(kilobytes * 1024.0);
-    }
-    if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
-        gauge!("process_open_fds").set(descriptors.count() as f64);
     }
 }
 
@@ -160,7 +112,6 @@ mod tests {
     use std::io::Write;
     use std::sync::Arc;
 
-    use metrics::histogram;
     use parking_lot::Mutex;
 
     use super::*;
@@ -209,16 +160,5 @@ mod tests {
         assert_eq!(first["level"], "INFO");
         assert!(first["timestamp"].is_string());
         assert_eq!(text.lines().count(), 2);
-    }
-
-    #[test]
-    fn metrics_have_help_build_info_and_buckets() {
-        let metrics = Metrics::install().unwrap();
-        histogram!("test_duration_seconds").record(0.003);
-        let text = Metrics::install().unwrap().render();
-        assert!(text.contains(concat!("wxkf_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1")), "{text}");
-        assert!(text.contains("# HELP wxkf_build_info "), "{text}");
-        assert!(text.contains("test_duration_seconds_bucket{le=\"0.005\"} 1"), "{text}");
-        assert!(metrics.render().contains("process_resident_memory_bytes "));
     }
 }

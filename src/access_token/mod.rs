@@ -19,6 +19,7 @@ mod known;
 mod ledger;
 mod life;
 mod memory;
+mod meters;
 mod near;
 mod operators;
 pub mod query;
@@ -37,17 +38,20 @@ pub use cache::TokenCache;
 pub use error::TokenError;
 pub use failure::Failure;
 pub use memory::MemoryCache;
+pub use meters::METRICS;
 pub use operators::TokenInfo;
 pub use redis::RedisCache;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use metrics::{Unit, counter, describe_counter, describe_histogram};
+use metrics::counter;
 
 use crate::domain::{App, AppKey, Clock, Secret};
 use crate::lifecycle::Tasks;
+use crate::observe::Trace;
 use crate::store::{Corps, Puppets, StoredToken};
 use crate::wecom::WecomClient;
 use error::Outlook;
@@ -227,8 +231,8 @@ impl AccessTokens {
     }
 
     fn flight(&self, app: &App, key: &AppKey, purpose: Purpose) -> impl Future<Output = Outcome> + use<> {
-        let (inner, app, key) = (self.inner.clone(), app.clone(), key.clone());
-        async move { inner.source.obtain(&app, &key, &purpose).await }
+        let (inner, app, key, trace) = (self.inner.clone(), app.clone(), key.clone(), Trace::current());
+        async move { trace.around(pin!(inner.source.obtain(&app, &key, &purpose))).await }
     }
 
     async fn wait_for(&self, landing: Landing<Outcome>) -> Outcome {
@@ -241,16 +245,4 @@ impl AccessTokens {
     fn now(&self) -> Timestamp {
         self.inner.source.clock.now()
     }
-}
-
-/// Describes this module's metrics; called once, when the recorder is in place.
-pub fn describe_metrics() {
-    describe_counter!("wxkf_access_token_requests_total", "Requests for access tokens by how they were answered");
-    describe_counter!("wxkf_access_token_refresh_total", "Attempts to obtain an access token by what came of them");
-    describe_counter!("wxkf_redis_exchanges_total", "Exchanges with Redis by what came of them; none while it rests");
-    describe_histogram!(
-        "wxkf_access_token_refresh_duration_seconds",
-        Unit::Seconds,
-        "How long upstream took to grant or refuse an access token"
-    );
 }

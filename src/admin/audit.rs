@@ -9,36 +9,35 @@ use axum::extract::{Query, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Page, Paging};
+use super::{Desk, Page, Paging};
 use crate::domain::{Actor, AuditEntry, AuditId};
 use crate::http::problem::Problem;
-use crate::store::Store;
 
 /// A change that was made, or an attempt that was refused.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditView {
     #[schema(value_type = String, example = "019a0b1c2d3e0000000a5f606172")]
-    id: AuditId,
+    pub id: AuditId,
     #[schema(example = "2026-01-31T12:00:00Z")]
-    at: String,
-    who: Actor,
+    pub at: String,
+    pub who: Actor,
     /// Where the connection came from; absent where several addresses are told of at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "10.0.3.7")]
-    address: Option<IpAddr>,
+    pub address: Option<IpAddr>,
     /// One of `corp.put`, `corp.delete`, `service.put`, `service.delete`, `service.test`, `puppet.register`, `puppet.deregister`, `puppet.delete`,
     /// `delivery.redeliver`, `delivery.delete`, `token.renew`; or refused: `puppet.register.refused`,
     /// `puppet.deregister.refused`, `admin.refused` (a wrong `ADMIN_TOKEN`), `puppet.refused` (a wrong
     /// `PUPPET_PASSWORD`). Further ones may come.
     #[schema(example = "puppet.register")]
-    action: String,
+    pub action: String,
     /// The id of the corp, bot, event or token; of a wrong password the route.
     #[schema(example = "wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw")]
-    subject: String,
+    pub subject: String,
     /// What exactly, for people; no secrets.
     #[schema(example = "endpoint http://bot-1:8080 -> http://bot-2:8080")]
-    detail: String,
+    pub detail: String,
 }
 
 impl From<AuditEntry> for AuditView {
@@ -70,13 +69,19 @@ impl From<AuditEntry> for AuditView {
     security(("adminToken" = [])),
 )]
 pub async fn list(
-    State(store): State<Arc<dyn Store>>,
+    State(desk): State<Arc<Desk>>,
     paging: Result<Query<Paging>, QueryRejection>,
 ) -> Result<Json<Page<AuditView>>, Problem> {
     let paging = super::read_query(paging, Paging::RULE)?;
-    let limit = paging.limit()?;
-    let before = paging.cursor.map(AuditId::from_text);
-    let entries = store.list_audit(before.as_ref(), limit + 1).await?;
-    let views = entries.into_iter().map(AuditView::from).collect();
-    Ok(Json(Page::of(views, limit, |view| view.id.to_string())))
+    Ok(Json(desk.list_audit(&paging).await?))
+}
+
+impl Desk {
+    pub async fn list_audit(&self, paging: &Paging) -> Result<Page<AuditView>, Problem> {
+        let limit = paging.limit()?;
+        let before = paging.cursor.clone().map(AuditId::from_text);
+        let entries = self.store.list_audit(before.as_ref(), limit + 1).await?;
+        let views = entries.into_iter().map(AuditView::from).collect();
+        Ok(Page::of(views, limit, |view| view.id.to_string()))
+    }
 }

@@ -9,18 +9,19 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tracing::info;
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::callback::{Callbacks, Failure};
+use super::Desk;
+use crate::callback::Failure;
 use crate::domain::{Action, Corp, CorpId, CorpSource, Fingerprint};
 use crate::http::audit::{Act, Auditor};
 use crate::http::body::Fields;
 use crate::http::problem::Problem;
-use crate::services::Services;
-use crate::store::declaration::{self, Context, Faults, ServiceRules};
-use crate::store::{Corps, Directory, Store};
+use crate::store::Store;
+use crate::store::declaration::{self, Context, Faults};
 
 /// `PUBLIC_URL`, for the callback URLs shown.
 #[derive(Debug, Clone)]
@@ -38,43 +39,43 @@ impl PublicUrl {
 #[serde(rename_all = "camelCase")]
 pub struct CorpView {
     #[schema(example = "ww1234567890abcdef")]
-    corp_id: String,
-    source: SourceView,
+    pub corp_id: String,
+    pub source: SourceView,
     /// What to paste into WeCom's console; only the path where `PUBLIC_URL` is not set.
     #[schema(example = "https://wxkf.example.com/callback/ww1234567890abcdef")]
-    callback_url: String,
+    pub callback_url: String,
     /// Empty: the pairs of its bots' registrations open its callbacks.
-    credentials: Vec<CredentialView>,
+    pub credentials: Vec<CredentialView>,
     /// Whether its calls to WeCom go through a proxy of its own.
-    has_wecom_proxy: bool,
+    pub has_wecom_proxy: bool,
     /// Bots whose pair is not among the credentials: they are sent decrypted events only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    uncovered_bots: Vec<String>,
+    pub uncovered_bots: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2026-01-31T12:00:00Z")]
-    updated_at: Option<String>,
+    pub updated_at: Option<String>,
     /// Its last callback that failed verification, if this replica saw one since it started.
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_failure: Option<FailureView>,
+    pub last_failure: Option<FailureView>,
 }
 
 /// A callback that failed verification, explained.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FailureView {
     #[schema(example = "2026-01-31T12:00:00Z")]
-    at: String,
+    pub at: String,
     /// Whence it came: the address of the proxy, where one stands before the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "203.0.113.7")]
-    from: Option<String>,
+    pub from: Option<String>,
     /// The one input that is wrong: `token`, `aes-key`, `corp-id`, `url` or `body`.
     #[schema(example = "token")]
-    wrong: String,
+    pub wrong: String,
     #[schema(example = "the AES key opens the text, but the signature was made with another token")]
-    what: String,
+    pub what: String,
     #[serde(rename = "do")]
     #[schema(example = "copy Token from the console again, and press save there")]
-    remedy: String,
+    pub remedy: String,
 }
 
 impl From<Failure> for FailureView {
@@ -107,11 +108,11 @@ pub enum SourceView {
 pub struct CredentialView {
     /// `PUT` takes `{"id"}` to keep it.
     #[schema(example = "3f2a9c0d1e4b5867")]
-    id: String,
+    pub id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<String>,
+    pub label: Option<String>,
     /// Empty: the corp id alone.
-    receive_ids: Vec<String>,
+    pub receive_ids: Vec<String>,
 }
 
 /// What `PUT` declares.
@@ -151,7 +152,7 @@ pub struct CredentialBody {
 /// A list of corps.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CorpList {
-    items: Vec<CorpView>,
+    pub items: Vec<CorpView>,
 }
 
 /// List the corps
@@ -166,32 +167,8 @@ pub struct CorpList {
     ),
     security(("adminToken" = [])),
 )]
-pub async fn list(
-    State(corps): State<Arc<dyn Corps>>,
-    State(store): State<Arc<dyn Store>>,
-    State(public_url): State<PublicUrl>,
-) -> Result<Json<CorpList>, Problem> {
-    let declared = corps.corps().await?.into_iter().map(|corp| (corp.id.clone(), view(&corp, &public_url, Vec::new())));
-    let mut items: BTreeMap<CorpId, CorpView> = declared.collect();
-    for corp in registered_corps(store.as_ref()).await? {
-        items.entry(corp).or_insert_with_key(|corp| registrations_view(corp, &public_url));
-    }
-    Ok(Json(CorpList { items: items.into_values().collect() }))
-}
-
-async fn registered_corps(store: &dyn Store) -> Result<BTreeSet<CorpId>, Problem> {
-    const PAGE: usize = 1000;
-    let mut corps = BTreeSet::new();
-    let mut after = None;
-    loop {
-        let page = store.puppets(after.as_ref(), PAGE).await?;
-        after = page.last().map(|puppet| puppet.kf_id.clone());
-        let last = page.len() < PAGE;
-        corps.extend(page.into_iter().map(|puppet| puppet.corp_id));
-        if last {
-            return Ok(corps);
-        }
-    }
+pub async fn list(State(desk): State<Arc<Desk>>) -> Result<Json<CorpList>, Problem> {
+    Ok(Json(CorpList { items: desk.list_corps().await? }))
 }
 
 /// Show a corp
@@ -208,23 +185,8 @@ async fn registered_corps(store: &dyn Store) -> Result<BTreeSet<CorpId>, Problem
     ),
     security(("adminToken" = [])),
 )]
-pub async fn get(
-    State(corps): State<Arc<dyn Corps>>,
-    State(store): State<Arc<dyn Store>>,
-    State(public_url): State<PublicUrl>,
-    State(callbacks): State<Arc<Callbacks>>,
-    Path(id): Path<String>,
-) -> Result<Json<CorpView>, Problem> {
-    let id = CorpId::parse(&id).map_err(|_| unknown())?;
-    let last_failure = callbacks.last_failure(&id).map(FailureView::from);
-    if let Some(corp) = corps.corp(&id).await? {
-        let uncovered = uncovered_bots(store.as_ref(), &corp).await?;
-        return Ok(Json(CorpView { last_failure, ..view(&corp, &public_url, uncovered) }));
-    }
-    if store.pairs_of(&id).await?.is_empty() {
-        return Err(unknown());
-    }
-    Ok(Json(CorpView { last_failure, ..registrations_view(&id, &public_url) }))
+pub async fn get(State(desk): State<Arc<Desk>>, Path(id): Path<String>) -> Result<Json<CorpView>, Problem> {
+    Ok(Json(desk.show_corp(&id).await?))
 }
 
 /// Declare a corp
@@ -244,39 +206,14 @@ pub async fn get(
     ),
     security(("adminToken" = [])),
 )]
-#[expect(clippy::too_many_arguments, reason = "each is a part that the handler asks the state for")]
 pub async fn put(
-    State(corps): State<Arc<dyn Corps>>,
-    State(store): State<Arc<dyn Store>>,
-    State(directory): State<Arc<Directory>>,
-    State(public_url): State<PublicUrl>,
-    State(rules): State<Arc<dyn ServiceRules>>,
-    State(services): State<Services>,
+    State(desk): State<Arc<Desk>>,
     auditor: Auditor,
     Path(id): Path<String>,
     Fields(fields): Fields,
 ) -> Result<Json<CorpView>, Problem> {
-    let id = CorpId::parse(&id).map_err(|error| Problem::invalid(format!("corpId {error}")))?;
-    let _one_change = directory.one_change().await;
-    let known = corps.corp(&id).await?;
-    refuse_file(known.as_ref())?;
-    let fields = fields.map_err(Problem::invalid)?;
-    let mut faults = Faults::default();
-    let (source, now) = (CorpSource::Admin, auditor.now());
-    let context = Context { prefix: "", source, known: known.as_ref(), now, rules: &*rules };
-    let corp = declaration::read_corp(id, &fields, &context, &mut faults);
-    if !faults.is_empty() {
-        return Err(Problem::from(&faults));
-    }
-    super::services::refuse_denied(&services, &corp.services).await?;
-    directory.put_corp(&corp).await?;
-    super::services::tell(&services, known.as_ref(), &corp).await?;
-    if let Some(changes) = changes::between(known.as_ref(), &corp) {
-        auditor.record(Act::new(Action::CORP_PUT, &corp.id, changes)).await;
-    }
-    let uncovered = uncovered_bots(store.as_ref(), &corp).await?;
-    info!(corp.id = %corp.id, credentials = corp.credentials.len(), uncovered_bots = ?uncovered, "a corp was declared");
-    Ok(Json(view(&corp, &public_url, uncovered)))
+    let fields = fields.map_err(Problem::invalid);
+    Ok(Json(desk.put_corp(&auditor, &id, Unnamed::Dropped, |_| fields).await?))
 }
 
 /// Withdraw a corp's declaration
@@ -296,26 +233,124 @@ pub async fn put(
     security(("adminToken" = [])),
 )]
 pub async fn delete(
-    State(corps): State<Arc<dyn Corps>>,
-    State(directory): State<Arc<Directory>>,
-    State(services): State<Services>,
+    State(desk): State<Arc<Desk>>,
     auditor: Auditor,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let id = CorpId::parse(&id).map_err(|_| unknown())?;
-    let _one_change = directory.one_change().await;
-    let known = corps.corp(&id).await?;
-    refuse_file(known.as_ref())?;
-    if !directory.delete_corp(&id).await? {
-        return Err(unknown());
-    }
-    if let Some(known) = &known {
-        super::services::tell(&services, Some(known), &Corp { services: Vec::new(), ..known.clone() }).await?;
-    }
-    let detail = known.as_ref().map(changes::withdrawn).unwrap_or_default();
-    auditor.record(Act::new(Action::CORP_DELETE, &id, detail)).await;
-    info!(corp.id = %id, "a corp's declaration was withdrawn");
+    desk.delete_corp(&auditor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What becomes of a corp's credentials and proxy that a change does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unnamed {
+    /// The change is the whole declaration.
+    Dropped,
+    /// The change is of one part, made by somebody who cannot see the secrets of the others.
+    Kept,
+}
+
+impl Desk {
+    pub async fn list_corps(&self) -> Result<Vec<CorpView>, Problem> {
+        let declared = self.corps.corps().await?;
+        let declared = declared.into_iter().map(|corp| (corp.id.clone(), view(&corp, &self.public_url, Vec::new())));
+        let mut corps: BTreeMap<CorpId, CorpView> = declared.collect();
+        for corp in registered_corps(self.store.as_ref()).await? {
+            corps.entry(corp).or_insert_with_key(|corp| registrations_view(corp, &self.public_url));
+        }
+        Ok(corps.into_values().collect())
+    }
+
+    pub async fn show_corp(&self, id: &str) -> Result<CorpView, Problem> {
+        let id = CorpId::parse(id).map_err(|_| unknown())?;
+        let last_failure = self.callbacks.last_failure(&id).map(FailureView::from);
+        if let Some(corp) = self.corps.corp(&id).await? {
+            let uncovered = uncovered_bots(self.store.as_ref(), &corp).await?;
+            return Ok(CorpView { last_failure, ..view(&corp, &self.public_url, uncovered) });
+        }
+        if self.store.pairs_of(&id).await?.is_empty() {
+            return Err(unknown());
+        }
+        Ok(CorpView { last_failure, ..registrations_view(&id, &self.public_url) })
+    }
+
+    /// Declares the corp with the fields that `change` makes of what is declared now; nobody else changes
+    /// it meanwhile.
+    pub async fn put_corp(
+        &self,
+        auditor: &Auditor,
+        id: &str,
+        unnamed: Unnamed,
+        change: impl FnOnce(Option<&Corp>) -> Result<Map<String, Value>, Problem> + Send,
+    ) -> Result<CorpView, Problem> {
+        let id = CorpId::parse(id).map_err(|error| Problem::invalid(format!("corpId {error}")))?;
+        let _one_change = self.directory.one_change().await;
+        let known = self.corps.corp(&id).await?;
+        refuse_file(known.as_ref())?;
+        let fields = change(known.as_ref())?;
+        let mut faults = Faults::default();
+        let (source, now) = (CorpSource::Admin, auditor.now());
+        let context = Context { prefix: "", source, known: known.as_ref(), now, rules: &*self.rules };
+        let mut corp = declaration::read_corp(id, &fields, &context, &mut faults);
+        if !faults.is_empty() {
+            return Err(Problem::from(&faults));
+        }
+        if let (Unnamed::Kept, Some(known)) = (unnamed, &known) {
+            keep_unnamed(&mut corp, known, &fields);
+        }
+        super::services::refuse_denied(&self.services, &corp.services).await?;
+        self.directory.put_corp(&corp).await?;
+        super::services::tell(&self.services, known.as_ref(), &corp).await?;
+        if let Some(changes) = changes::between(known.as_ref(), &corp) {
+            auditor.record(Act::new(Action::CORP_PUT, &corp.id, changes)).await;
+        }
+        let uncovered = uncovered_bots(self.store.as_ref(), &corp).await?;
+        let credentials = corp.credentials.len();
+        info!(corp.id = %corp.id, credentials, uncovered_bots = ?uncovered, "a corp was declared");
+        Ok(view(&corp, &self.public_url, uncovered))
+    }
+
+    pub async fn delete_corp(&self, auditor: &Auditor, id: &str) -> Result<(), Problem> {
+        let id = CorpId::parse(id).map_err(|_| unknown())?;
+        let _one_change = self.directory.one_change().await;
+        let known = self.corps.corp(&id).await?;
+        refuse_file(known.as_ref())?;
+        if !self.directory.delete_corp(&id).await? {
+            return Err(unknown());
+        }
+        if let Some(known) = &known {
+            let without = Corp { services: Vec::new(), ..known.clone() };
+            super::services::tell(&self.services, Some(known), &without).await?;
+        }
+        let detail = known.as_ref().map(changes::withdrawn).unwrap_or_default();
+        auditor.record(Act::new(Action::CORP_DELETE, &id, detail)).await;
+        info!(corp.id = %id, "a corp's declaration was withdrawn");
+        Ok(())
+    }
+}
+
+async fn registered_corps(store: &dyn Store) -> Result<BTreeSet<CorpId>, Problem> {
+    const PAGE: usize = 1000;
+    let mut corps = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = store.puppets(after.as_ref(), PAGE).await?;
+        after = page.last().map(|puppet| puppet.kf_id.clone());
+        let last = page.len() < PAGE;
+        corps.extend(page.into_iter().map(|puppet| puppet.corp_id));
+        if last {
+            return Ok(corps);
+        }
+    }
+}
+
+fn keep_unnamed(corp: &mut Corp, known: &Corp, fields: &Map<String, Value>) {
+    if !fields.contains_key("credentials") {
+        corp.credentials.clone_from(&known.credentials);
+    }
+    if !fields.contains_key("wecomProxy") {
+        corp.wecom_proxy.clone_from(&known.wecom_proxy);
+    }
 }
 
 fn unknown() -> Problem {

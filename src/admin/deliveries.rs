@@ -9,45 +9,43 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Page, Paging};
-use crate::dispatcher::Dispatcher;
+use super::{Desk, Page, Paging};
 use crate::domain::{Action, CorpId, EventId, OpenKfId, ServiceEvent, ServiceName, Trust};
 use crate::http::audit::{Act, Auditor};
 use crate::http::problem::Problem;
-use crate::services::Services;
-use crate::store::{HeldEvent, HeldFilter, HeldState, QueueFilter, QueuedEvent, Store};
+use crate::store::{HeldEvent, HeldFilter, HeldState, QueueFilter, QueuedEvent};
 
 /// An undelivered event.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryView {
     #[schema(value_type = String, example = "019a0b1c2d3e4f5061728394a5b6")]
-    id: EventId,
-    state: HeldState,
+    pub id: EventId,
+    pub state: HeldState,
     #[schema(example = "ww1234567890abcdef")]
-    corp_id: String,
+    pub corp_id: String,
     /// Of a bot's event: its account.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw")]
-    open_kf_id: Option<String>,
+    pub open_kf_id: Option<String>,
     /// Of a service's event: the service's name, and WeCom's name of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<String>,
+    pub service: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<String>,
+    pub event: Option<String>,
     /// Whether WeCom's signature or the gateway's password vouches for it.
-    signed: bool,
+    pub signed: bool,
     #[schema(example = "2026-01-31T12:00:00Z")]
-    received_at: String,
+    pub received_at: String,
     /// When it is given up; for an expired one, when that would have been.
-    expires_at: String,
+    pub expires_at: String,
     /// When it is looked at next; absent when expired.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next_attempt_at: Option<String>,
-    attempts: u32,
+    pub next_attempt_at: Option<String>,
+    pub attempts: u32,
     /// Why it is still here.
     #[schema(example = "the bot is away")]
-    last_error: Option<String>,
+    pub last_error: Option<String>,
 }
 
 impl From<HeldEvent> for DeliveryView {
@@ -96,26 +94,26 @@ pub struct DeliveryFilter {
     /// `live` or `expired`; both without it.
     #[serde(default, deserialize_with = "super::filled")]
     #[param(required = false)]
-    state: Option<HeldState>,
+    pub state: Option<HeldState>,
     /// Of this corp only.
     #[serde(default, deserialize_with = "super::filled")]
     #[param(required = false)]
-    corp_id: Option<String>,
+    pub corp_id: Option<String>,
     /// Of this account only.
     #[serde(default, deserialize_with = "super::filled")]
     #[param(required = false)]
-    open_kf_id: Option<String>,
+    pub open_kf_id: Option<String>,
     /// Of services of this name only.
     #[serde(default, deserialize_with = "super::filled")]
     #[param(required = false)]
-    service: Option<String>,
+    pub service: Option<String>,
     /// The `next` of the page before.
     #[serde(default, deserialize_with = "super::filled")]
     #[param(required = false)]
-    cursor: Option<String>,
+    pub cursor: Option<String>,
     /// Items a page, 1 to 1000.
     #[param(required = false, example = 100, minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
+    pub limit: Option<usize>,
 }
 
 /// List undelivered events
@@ -133,31 +131,12 @@ pub struct DeliveryFilter {
     security(("adminToken" = [])),
 )]
 pub async fn list(
-    State(store): State<Arc<dyn Store>>,
+    State(desk): State<Arc<Desk>>,
     filter: Result<Query<DeliveryFilter>, QueryRejection>,
 ) -> Result<Json<Page<DeliveryView>>, Problem> {
     let rule = "state must be live or expired, limit 1 to 1000, and no parameter may be repeated";
     let wanted = super::read_query(filter, rule)?;
-    let limit = Paging { cursor: None, limit: wanted.limit }.limit()?;
-    let corp = wanted.corp_id.as_deref().map(CorpId::parse).transpose();
-    let corp = corp.map_err(|error| Problem::invalid(format!("corpId {error}")))?;
-    let kf = wanted.open_kf_id.as_deref().map(OpenKfId::parse).transpose();
-    let kf = kf.map_err(|error| Problem::invalid(format!("openKfId {error}")))?;
-    let service = wanted.service.as_deref().map(ServiceName::parse).transpose();
-    let service = service.map_err(|error| Problem::invalid(format!("service {error}")))?;
-    let after = wanted.cursor.map(EventId::from_text);
-    let mut views: Vec<DeliveryView> = Vec::new();
-    if service.is_none() {
-        let filter = HeldFilter { state: wanted.state, corp: corp.clone(), kf: kf.clone() };
-        views.extend(store.list_held(&filter, after.as_ref(), limit + 1).await?.into_iter().map(DeliveryView::from));
-    }
-    if kf.is_none() {
-        let filter = QueueFilter { state: wanted.state, corp, service };
-        views.extend(store.list_queued(&filter, after.as_ref(), limit + 1).await?.into_iter().map(DeliveryView::from));
-    }
-    // The ids of both begin with the time of arrival.
-    views.sort_by(|one, other| one.id.cmp(&other.id));
-    Ok(Json(Page::of(views, limit, |view| view.id.to_string())))
+    Ok(Json(desk.list_deliveries(wanted).await?))
 }
 
 /// Send an undelivered event now
@@ -176,22 +155,11 @@ pub async fn list(
     security(("adminToken" = [])),
 )]
 pub async fn redeliver(
-    State(store): State<Arc<dyn Store>>,
-    State(dispatcher): State<Dispatcher>,
-    State(services): State<Services>,
+    State(desk): State<Arc<Desk>>,
     auditor: Auditor,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let id = EventId::from_text(id);
-    let Some(held) = store.held(&id).await? else {
-        let queued = services.redeliver(&id).await?.ok_or_else(gone)?;
-        auditor.record(act_on_queued(Action::DELIVERY_REDELIVER, &queued)).await;
-        return Ok(StatusCode::ACCEPTED);
-    };
-    if !dispatcher.redeliver(&id).await? {
-        return Err(gone());
-    }
-    auditor.record(act(Action::DELIVERY_REDELIVER, &held)).await;
+    desk.redeliver(&auditor, &id).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -210,23 +178,66 @@ pub async fn redeliver(
     security(("adminToken" = [])),
 )]
 pub async fn delete(
-    State(store): State<Arc<dyn Store>>,
-    State(dispatcher): State<Dispatcher>,
-    State(services): State<Services>,
+    State(desk): State<Arc<Desk>>,
     auditor: Auditor,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let id = EventId::from_text(id);
-    let Some(held) = store.held(&id).await? else {
-        let queued = services.forget(&id).await?.ok_or_else(gone)?;
-        auditor.record(act_on_queued(Action::DELIVERY_DELETE, &queued)).await;
-        return Ok(StatusCode::NO_CONTENT);
-    };
-    if !dispatcher.forget(&id).await? {
-        return Err(gone());
-    }
-    auditor.record(act(Action::DELIVERY_DELETE, &held)).await;
+    desk.delete_delivery(&auditor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl Desk {
+    pub async fn list_deliveries(&self, wanted: DeliveryFilter) -> Result<Page<DeliveryView>, Problem> {
+        let limit = Paging { cursor: None, limit: wanted.limit }.limit()?;
+        let corp = wanted.corp_id.as_deref().map(CorpId::parse).transpose();
+        let corp = corp.map_err(|error| Problem::invalid(format!("corpId {error}")))?;
+        let kf = wanted.open_kf_id.as_deref().map(OpenKfId::parse).transpose();
+        let kf = kf.map_err(|error| Problem::invalid(format!("openKfId {error}")))?;
+        let service = wanted.service.as_deref().map(ServiceName::parse).transpose();
+        let service = service.map_err(|error| Problem::invalid(format!("service {error}")))?;
+        let after = wanted.cursor.map(EventId::from_text);
+        let (after, more) = (after.as_ref(), limit + 1);
+        let mut views: Vec<DeliveryView> = Vec::new();
+        if service.is_none() {
+            let filter = HeldFilter { state: wanted.state, corp: corp.clone(), kf: kf.clone() };
+            views.extend(self.store.list_held(&filter, after, more).await?.into_iter().map(DeliveryView::from));
+        }
+        if kf.is_none() {
+            let filter = QueueFilter { state: wanted.state, corp, service };
+            views.extend(self.store.list_queued(&filter, after, more).await?.into_iter().map(DeliveryView::from));
+        }
+        // The ids of both begin with the time of arrival.
+        views.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(Page::of(views, limit, |view| view.id.to_string()))
+    }
+
+    pub async fn redeliver(&self, auditor: &Auditor, id: &str) -> Result<(), Problem> {
+        let id = EventId::from_text(id);
+        let Some(held) = self.store.held(&id).await? else {
+            let queued = self.services.redeliver(&id).await?.ok_or_else(gone)?;
+            auditor.record(act_on_queued(Action::DELIVERY_REDELIVER, &queued)).await;
+            return Ok(());
+        };
+        if !self.dispatcher.redeliver(&id).await? {
+            return Err(gone());
+        }
+        auditor.record(act(Action::DELIVERY_REDELIVER, &held)).await;
+        Ok(())
+    }
+
+    pub async fn delete_delivery(&self, auditor: &Auditor, id: &str) -> Result<(), Problem> {
+        let id = EventId::from_text(id);
+        let Some(held) = self.store.held(&id).await? else {
+            let queued = self.services.forget(&id).await?.ok_or_else(gone)?;
+            auditor.record(act_on_queued(Action::DELIVERY_DELETE, &queued)).await;
+            return Ok(());
+        };
+        if !self.dispatcher.forget(&id).await? {
+            return Err(gone());
+        }
+        auditor.record(act(Action::DELIVERY_DELETE, &held)).await;
+        Ok(())
+    }
 }
 
 fn act(action: Action, held: &HeldEvent) -> Act {

@@ -1,5 +1,8 @@
 //! The operators' API, `/api/admin/*`: one file a resource, wire types beside their handlers.
 //! Secrets are write-only: what was put in is never shown again, only named by its id.
+//!
+//! What operators do is done by the [`Desk`], for this API and the console alike; handlers only read what
+//! came and pass it on.
 
 pub mod audit;
 pub mod corps;
@@ -8,6 +11,8 @@ pub mod puppets;
 pub mod services;
 pub mod tokens;
 
+use std::sync::Arc;
+
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 use serde::de::IntoDeserializer as _;
@@ -15,7 +20,29 @@ use serde::de::value::StringDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access_token::AccessTokens;
+use crate::callback::Callbacks;
+use crate::dispatcher::Dispatcher;
 use crate::http::problem::Problem;
+use crate::services::Services;
+use crate::store::declaration::ServiceRules;
+use crate::store::{Corps, Directory, Store};
+use corps::PublicUrl;
+
+/// Where operators see and change things. Every change is recorded, whichever way it comes.
+#[derive(Debug)]
+pub struct Desk {
+    pub store: Arc<dyn Store>,
+    /// Those of `CORPS_FILE` included.
+    pub corps: Arc<dyn Corps>,
+    pub directory: Arc<Directory>,
+    pub dispatcher: Dispatcher,
+    pub services: Services,
+    pub rules: Arc<dyn ServiceRules>,
+    pub callbacks: Arc<Callbacks>,
+    pub tokens: AccessTokens,
+    pub public_url: PublicUrl,
+}
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,10 +69,10 @@ pub struct Paging {
     /// The `next` of the page before.
     #[serde(default, deserialize_with = "filled")]
     #[param(required = false)]
-    cursor: Option<String>,
+    pub cursor: Option<String>,
     /// Items a page, 1 to 1000.
     #[param(required = false, example = 100, minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
+    pub limit: Option<usize>,
 }
 
 impl Paging {

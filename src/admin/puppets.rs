@@ -9,45 +9,44 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Page, Paging};
+use super::{Desk, Page, Paging};
 use crate::dispatcher::Dispatcher;
 use crate::domain::{Action, OpenKfId, Puppet};
 use crate::http::audit::{Act, Auditor};
 use crate::http::problem::Problem;
-use crate::store::{Directory, Store};
 
 /// A registered bot.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PuppetView {
     #[schema(value_type = String, example = "wkAJ2GCAAAZSfhHCt7IFSvLKtMPxyJTw")]
-    kf_open_id: OpenKfId,
+    pub kf_open_id: OpenKfId,
     #[schema(example = "support")]
-    name: String,
+    pub name: String,
     #[schema(example = "http://bot-1:8080")]
-    bot_endpoint: String,
+    pub bot_endpoint: String,
     #[schema(example = "ww1234567890abcdef")]
-    corp_id: String,
+    pub corp_id: String,
     /// Changed by register and deregister only.
-    online: bool,
+    pub online: bool,
     /// When it registered or deregistered last.
     #[schema(example = "2026-01-31T12:00:00Z")]
-    last_online_date: Option<String>,
+    pub last_online_date: Option<String>,
     /// Since when no connection to it comes about.
-    away_since: Option<String>,
+    pub away_since: Option<String>,
     /// The last attempt that this replica made on it.
-    last_attempt: Option<LastAttemptView>,
+    pub last_attempt: Option<LastAttemptView>,
 }
 
 /// The last attempt on a bot.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LastAttemptView {
     #[schema(example = "2026-01-31T12:00:00Z")]
-    at: String,
+    pub at: String,
     /// Absent when it was delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "the bot answered 500 Internal Server Error")]
-    error: Option<String>,
+    pub error: Option<String>,
 }
 
 fn view(puppet: Puppet, dispatcher: &Dispatcher) -> PuppetView {
@@ -80,17 +79,11 @@ fn view(puppet: Puppet, dispatcher: &Dispatcher) -> PuppetView {
     security(("adminToken" = [])),
 )]
 pub async fn list(
-    State(store): State<Arc<dyn Store>>,
-    State(dispatcher): State<Dispatcher>,
+    State(desk): State<Arc<Desk>>,
     paging: Result<Query<Paging>, QueryRejection>,
 ) -> Result<Json<Page<PuppetView>>, Problem> {
     let paging = super::read_query(paging, Paging::RULE)?;
-    let limit = paging.limit()?;
-    let after = paging.cursor.as_deref().map(OpenKfId::parse).transpose();
-    let after = after.map_err(|error| Problem::invalid(format!("cursor {error}")))?;
-    let puppets = store.puppets(after.as_ref(), limit + 1).await?;
-    let views = puppets.into_iter().map(|puppet| view(puppet, &dispatcher)).collect();
-    Ok(Json(Page::of(views, limit, |view| view.kf_open_id.to_string())))
+    Ok(Json(desk.list_puppets(&paging).await?))
 }
 
 /// Forget a registered bot
@@ -108,17 +101,33 @@ pub async fn list(
     security(("adminToken" = [])),
 )]
 pub async fn delete(
-    State(directory): State<Arc<Directory>>,
+    State(desk): State<Arc<Desk>>,
     auditor: Auditor,
     Path(kf_id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let unknown = || Problem::not_found("no bot is registered for this kfId");
-    let kf_id = OpenKfId::parse(&kf_id).map_err(|_| unknown())?;
-    let known = directory.puppet_now(&kf_id).await?;
-    if !directory.delete_puppet(&kf_id).await? {
-        return Err(unknown());
-    }
-    let detail = known.map(|bot| format!("corp {}, endpoint {}", bot.corp_id, bot.endpoint));
-    auditor.record(Act::new(Action::PUPPET_DELETE, &kf_id, detail.unwrap_or_default())).await;
+    desk.delete_puppet(&auditor, &kf_id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl Desk {
+    pub async fn list_puppets(&self, paging: &Paging) -> Result<Page<PuppetView>, Problem> {
+        let limit = paging.limit()?;
+        let after = paging.cursor.as_deref().map(OpenKfId::parse).transpose();
+        let after = after.map_err(|error| Problem::invalid(format!("cursor {error}")))?;
+        let puppets = self.store.puppets(after.as_ref(), limit + 1).await?;
+        let views = puppets.into_iter().map(|puppet| view(puppet, &self.dispatcher)).collect();
+        Ok(Page::of(views, limit, |view| view.kf_open_id.to_string()))
+    }
+
+    pub async fn delete_puppet(&self, auditor: &Auditor, kf_id: &str) -> Result<(), Problem> {
+        let unknown = || Problem::not_found("no bot is registered for this kfId");
+        let kf_id = OpenKfId::parse(kf_id).map_err(|_| unknown())?;
+        let known = self.directory.puppet_now(&kf_id).await?;
+        if !self.directory.delete_puppet(&kf_id).await? {
+            return Err(unknown());
+        }
+        let detail = known.map(|bot| format!("corp {}, endpoint {}", bot.corp_id, bot.endpoint));
+        auditor.record(Act::new(Action::PUPPET_DELETE, &kf_id, detail.unwrap_or_default())).await;
+        Ok(())
+    }
 }

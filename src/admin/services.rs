@@ -9,34 +9,36 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tracing::info;
 use utoipa::ToSchema;
 
+use super::Desk;
 use super::corps::refuse_file;
-use crate::callback::{Callbacks, Refusal, TestEvent};
+use crate::callback::{Refusal, TestEvent};
 use crate::domain::{Action, Corp, CorpId, CorpSource, Service, ServiceFormat, ServiceKey, ServiceName};
 use crate::http::audit::{Act, Auditor};
 use crate::http::body::Fields;
 use crate::http::problem::Problem;
 use crate::services::{Posted, Services};
-use crate::store::declaration::{self, Context, Faults, ServiceRules};
-use crate::store::{Corps, Directory, Store};
+use crate::store::declaration::{self, Context, Faults};
+use crate::store::{Corps, Store};
 
 /// A service, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceView {
     #[schema(example = "contacts")]
-    name: String,
+    pub name: String,
     #[schema(example = "https://contacts.example.com/wecom")]
-    url: String,
+    pub url: String,
     #[schema(example = json!(["change_contact", "!change_contact.update_user"]))]
-    events: Vec<String>,
-    format: ServiceFormat,
+    pub events: Vec<String>,
+    pub format: ServiceFormat,
     /// Whether its events are signed.
-    has_secret: bool,
+    pub has_secret: bool,
     #[schema(example = "24h")]
-    ttl: String,
+    pub ttl: String,
 }
 
 impl From<&Service> for ServiceView {
@@ -86,12 +88,12 @@ pub struct ServiceList {
 #[serde(rename_all = "camelCase")]
 pub struct TestView {
     /// Whether the service answered 2xx.
-    delivered: bool,
+    pub delivered: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "the service answered 401 Unauthorized")]
-    error: Option<String>,
+    pub error: Option<String>,
     #[schema(example = 12)]
-    duration_ms: u64,
+    pub duration_ms: u64,
 }
 
 /// List the services of a corp
@@ -108,15 +110,8 @@ pub struct TestView {
     ),
     security(("adminToken" = [])),
 )]
-pub async fn list(
-    State(corps): State<Arc<dyn Corps>>,
-    State(store): State<Arc<dyn Store>>,
-    Path(corp): Path<String>,
-) -> Result<Json<ServiceList>, Problem> {
-    let corp = CorpId::parse(&corp).map_err(|_| unknown_corp())?;
-    let known = known_corp(&*corps, &*store, &corp).await?;
-    let services = known.map(|corp| corp.services).unwrap_or_default();
-    Ok(Json(ServiceList { items: services.iter().map(ServiceView::from).collect() }))
+pub async fn list(State(desk): State<Arc<Desk>>, Path(corp): Path<String>) -> Result<Json<ServiceList>, Problem> {
+    Ok(Json(ServiceList { items: desk.list_services(&corp).await? }))
 }
 
 /// Show a service
@@ -137,11 +132,10 @@ pub async fn list(
     security(("adminToken" = [])),
 )]
 pub async fn get(
-    State(corps): State<Arc<dyn Corps>>,
+    State(desk): State<Arc<Desk>>,
     Path((corp, name)): Path<(String, String)>,
 ) -> Result<Json<ServiceView>, Problem> {
-    let (_, service) = find(&*corps, &corp, &name).await?;
-    Ok(Json(ServiceView::from(&service)))
+    Ok(Json(desk.show_service(&corp, &name).await?))
 }
 
 /// Declare a service
@@ -165,53 +159,14 @@ pub async fn get(
     ),
     security(("adminToken" = [])),
 )]
-#[expect(clippy::too_many_arguments, reason = "each is a part that the handler asks the state for")]
 pub async fn put(
-    State(corps): State<Arc<dyn Corps>>,
-    State(store): State<Arc<dyn Store>>,
-    State(directory): State<Arc<Directory>>,
-    State(rules): State<Arc<dyn ServiceRules>>,
-    State(services): State<Services>,
+    State(desk): State<Arc<Desk>>,
     auditor: Auditor,
     Path((corp, name)): Path<(String, String)>,
     Fields(fields): Fields,
 ) -> Result<Json<ServiceView>, Problem> {
-    let corp = CorpId::parse(&corp).map_err(|error| Problem::invalid(format!("corpId {error}")))?;
-    let name = ServiceName::parse(&name).map_err(|error| Problem::invalid(format!("name {error}")))?;
-    let fields = fields.map_err(Problem::invalid)?;
-    let _one_change = directory.one_change().await;
-    let known = known_corp(&*corps, &*store, &corp).await?;
-    refuse_file(known.as_ref())?;
-    let (source, now) = (CorpSource::Admin, auditor.now());
-    let context = Context { prefix: "", source, known: known.as_ref(), now, rules: &*rules };
-    let mut faults = Faults::default();
-    let service = declaration::read_service(name.clone(), &fields, &context, &mut faults);
-    let Some(service) = service.filter(|_| faults.is_empty()) else {
-        return Err(Problem::from(&faults));
-    };
-    // A corp known by registrations alone is declared with this: they open its callbacks as before.
-    let before = known.unwrap_or(Corp {
-        id: corp.clone(),
-        source,
-        credentials: Vec::new(),
-        wecom_proxy: None,
-        services: Vec::new(),
-        updated_at: now,
-    });
-    let mut after = Corp { updated_at: now, ..before.clone() };
-    after.services.retain(|other| other.name != name);
-    after.services.push(service.clone());
-    after.services.sort_by(|one, other| one.name.cmp(&other.name));
-    refuse_denied(&services, std::slice::from_ref(&service)).await?;
-    directory.put_corp(&after).await?;
-    let key = ServiceKey { corp, name };
-    services.declared(&key);
-    let was = before.services.iter().find(|other| other.name == key.name);
-    if let Some(changes) = words::between(was, &service) {
-        auditor.record(Act::new(Action::SERVICE_PUT, &key, changes)).await;
-    }
-    info!(service = %key, format = service.format.as_str(), "a service was declared");
-    Ok(Json(ServiceView::from(&service)))
+    let fields = fields.map_err(Problem::invalid);
+    Ok(Json(desk.put_service(&auditor, &corp, &name, fields).await?))
 }
 
 /// Withdraw a service
@@ -233,23 +188,11 @@ pub async fn put(
     security(("adminToken" = [])),
 )]
 pub async fn delete(
-    State(corps): State<Arc<dyn Corps>>,
-    State(directory): State<Arc<Directory>>,
-    State(services): State<Services>,
+    State(desk): State<Arc<Desk>>,
     auditor: Auditor,
     Path((corp, name)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let _one_change = directory.one_change().await;
-    let (mut known, service) = find(&*corps, &corp, &name).await?;
-    refuse_file(Some(&known))?;
-    known.services.retain(|other| other.name != service.name);
-    known.updated_at = auditor.now();
-    directory.put_corp(&known).await?;
-    let key = ServiceKey { corp: known.id, name: service.name };
-    let dropped = services.withdrawn(&key).await?;
-    let detail = format!("withdrawn, with {dropped} undelivered events");
-    auditor.record(Act::new(Action::SERVICE_DELETE, &key, detail)).await;
-    info!(service = %key, dropped, "a service was withdrawn");
+    desk.delete_service(&auditor, &corp, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -273,31 +216,108 @@ pub async fn delete(
     security(("adminToken" = [])),
 )]
 pub async fn test(
-    State(corps): State<Arc<dyn Corps>>,
-    State(callbacks): State<Arc<Callbacks>>,
-    State(services): State<Services>,
+    State(desk): State<Arc<Desk>>,
     auditor: Auditor,
     Path((corp, name)): Path<(String, String)>,
 ) -> Result<Json<TestView>, Problem> {
-    let (known, service) = find(&*corps, &corp, &name).await?;
-    let event = match callbacks.test_event(&known.id, &service).await {
-        Ok(TestEvent::Made(event)) => event,
-        Ok(TestEvent::NoCredential) => {
-            return Err(Problem::invalid("as-received needs a credential of the corp to seal the event with"));
+    Ok(Json(desk.test_service(&auditor, &corp, &name).await?))
+}
+
+impl Desk {
+    pub async fn list_services(&self, corp: &str) -> Result<Vec<ServiceView>, Problem> {
+        let corp = CorpId::parse(corp).map_err(|_| unknown_corp())?;
+        let known = known_corp(&*self.corps, &*self.store, &corp).await?;
+        let services = known.map(|corp| corp.services).unwrap_or_default();
+        Ok(services.iter().map(ServiceView::from).collect())
+    }
+
+    pub async fn show_service(&self, corp: &str, name: &str) -> Result<ServiceView, Problem> {
+        let (_, service) = find(&*self.corps, corp, name).await?;
+        Ok(ServiceView::from(&service))
+    }
+
+    /// What is wrong with the fields themselves is told after what is wrong with the names.
+    pub async fn put_service(
+        &self,
+        auditor: &Auditor,
+        corp: &str,
+        name: &str,
+        fields: Result<Map<String, Value>, Problem>,
+    ) -> Result<ServiceView, Problem> {
+        let corp = CorpId::parse(corp).map_err(|error| Problem::invalid(format!("corpId {error}")))?;
+        let name = ServiceName::parse(name).map_err(|error| Problem::invalid(format!("name {error}")))?;
+        let fields = fields?;
+        let _one_change = self.directory.one_change().await;
+        let known = known_corp(&*self.corps, &*self.store, &corp).await?;
+        refuse_file(known.as_ref())?;
+        let (source, now) = (CorpSource::Admin, auditor.now());
+        let context = Context { prefix: "", source, known: known.as_ref(), now, rules: &*self.rules };
+        let mut faults = Faults::default();
+        let service = declaration::read_service(name.clone(), &fields, &context, &mut faults);
+        let Some(service) = service.filter(|_| faults.is_empty()) else {
+            return Err(Problem::from(&faults));
+        };
+        // A corp known by registrations alone is declared with this: they open its callbacks as before.
+        let before = known.unwrap_or(Corp {
+            id: corp.clone(),
+            source,
+            credentials: Vec::new(),
+            wecom_proxy: None,
+            services: Vec::new(),
+            updated_at: now,
+        });
+        let mut after = Corp { updated_at: now, ..before.clone() };
+        after.services.retain(|other| other.name != name);
+        after.services.push(service.clone());
+        after.services.sort_by(|one, other| one.name.cmp(&other.name));
+        refuse_denied(&self.services, std::slice::from_ref(&service)).await?;
+        self.directory.put_corp(&after).await?;
+        let key = ServiceKey { corp, name };
+        self.services.declared(&key);
+        let was = before.services.iter().find(|other| other.name == key.name);
+        if let Some(changes) = words::between(was, &service) {
+            auditor.record(Act::new(Action::SERVICE_PUT, &key, changes)).await;
         }
-        Err(Refusal::UnknownCorp) => return Err(unknown()),
-        Err(_) => return Err(Problem::unavailable()),
-    };
-    let began = Instant::now();
-    let posted = services.test(&service, &event).await;
-    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let error = match posted {
-        Posted::Delivered => None,
-        Posted::Refused(error) | Posted::Failed(error) => Some(error),
-    };
-    let result = error.clone().unwrap_or_else(|| "delivered".to_owned());
-    auditor.record(Act::new(Action::SERVICE_TEST, &event.service, result)).await;
-    Ok(Json(TestView { delivered: error.is_none(), error, duration_ms }))
+        info!(service = %key, format = service.format.as_str(), "a service was declared");
+        Ok(ServiceView::from(&service))
+    }
+
+    pub async fn delete_service(&self, auditor: &Auditor, corp: &str, name: &str) -> Result<(), Problem> {
+        let _one_change = self.directory.one_change().await;
+        let (mut known, service) = find(&*self.corps, corp, name).await?;
+        refuse_file(Some(&known))?;
+        known.services.retain(|other| other.name != service.name);
+        known.updated_at = auditor.now();
+        self.directory.put_corp(&known).await?;
+        let key = ServiceKey { corp: known.id, name: service.name };
+        let dropped = self.services.withdrawn(&key).await?;
+        let detail = format!("withdrawn, with {dropped} undelivered events");
+        auditor.record(Act::new(Action::SERVICE_DELETE, &key, detail)).await;
+        info!(service = %key, dropped, "a service was withdrawn");
+        Ok(())
+    }
+
+    pub async fn test_service(&self, auditor: &Auditor, corp: &str, name: &str) -> Result<TestView, Problem> {
+        let (known, service) = find(&*self.corps, corp, name).await?;
+        let event = match self.callbacks.test_event(&known.id, &service).await {
+            Ok(TestEvent::Made(event)) => event,
+            Ok(TestEvent::NoCredential) => {
+                return Err(Problem::invalid("as-received needs a credential of the corp to seal the event with"));
+            }
+            Err(Refusal::UnknownCorp) => return Err(unknown()),
+            Err(_) => return Err(Problem::unavailable()),
+        };
+        let began = Instant::now();
+        let posted = self.services.test(&service, &event).await;
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let error = match posted {
+            Posted::Delivered => None,
+            Posted::Refused(error) | Posted::Failed(error) => Some(error),
+        };
+        let result = error.clone().unwrap_or_else(|| "delivered".to_owned());
+        auditor.record(Act::new(Action::SERVICE_TEST, &event.service, result)).await;
+        Ok(TestView { delivered: error.is_none(), error, duration_ms })
+    }
 }
 
 /// The corp's declaration; `None` when its bots' registrations alone make it known.

@@ -1,12 +1,15 @@
 //! `/api/admin/tokens`: cached access tokens, never the tokens themselves.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access_token::{AccessTokens, TokenError, TokenInfo};
+use super::Desk;
+use crate::access_token::{TokenError, TokenInfo};
 use crate::domain::Action;
 use crate::http::audit::{Act, Auditor};
 use crate::http::problem::Problem;
@@ -16,25 +19,25 @@ use crate::http::problem::Problem;
 #[serde(rename_all = "camelCase")]
 pub struct TokenView {
     #[schema(example = "3f2a9c0d1e4b5867")]
-    id: String,
+    pub id: String,
     #[schema(example = "ww1234567890abcdef")]
-    corp_id: String,
+    pub corp_id: String,
     /// Tells the corp's secrets apart, gives none away.
     #[schema(example = "9c0d1e4b58673f2a")]
-    secret_fingerprint: String,
+    pub secret_fingerprint: String,
     /// Absent while its app is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2026-01-31T12:00:00Z")]
-    fetched_at: Option<String>,
+    pub fetched_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2026-01-31T14:00:00Z")]
-    expires_at: Option<String>,
+    pub expires_at: Option<String>,
     /// Since this replica started.
-    renewals: u64,
+    pub renewals: u64,
     /// Calls to WeCom for it, since this replica started.
-    upstream_calls: u64,
+    pub upstream_calls: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_error: Option<String>,
+    pub last_error: Option<String>,
 }
 
 impl From<TokenInfo> for TokenView {
@@ -69,8 +72,8 @@ pub struct TokenList {
     ),
     security(("adminToken" = [])),
 )]
-pub async fn list(State(tokens): State<AccessTokens>) -> Json<TokenList> {
-    Json(TokenList { items: tokens.list().await.into_iter().map(TokenView::from).collect() })
+pub async fn list(State(desk): State<Arc<Desk>>) -> Json<TokenList> {
+    Json(TokenList { items: desk.list_tokens().await })
 }
 
 /// Renew an access token
@@ -88,19 +91,30 @@ pub async fn list(State(tokens): State<AccessTokens>) -> Json<TokenList> {
     security(("adminToken" = [])),
 )]
 pub async fn renew(
-    State(tokens): State<AccessTokens>,
+    State(desk): State<Arc<Desk>>,
     auditor: Auditor,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let found = tokens.list().await.into_iter().find(|token| token.id.as_str() == id);
-    let token = found.ok_or_else(|| Problem::not_found("no cached token has this id"))?;
-    let renewed = tokens.renew_by_operator(&token.app).await;
-    if let Err(error @ TokenError::SecretUnknown) = renewed {
-        return Err(Problem::not_found(error.to_string()));
+    desk.renew_token(&auditor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl Desk {
+    pub async fn list_tokens(&self) -> Vec<TokenView> {
+        self.tokens.list().await.into_iter().map(TokenView::from).collect()
     }
-    // One that WeCom refused forgot a remembered refusal: that is a change too.
-    let outcome = renewed.as_ref().map_or_else(ToString::to_string, |()| "renewed".to_owned());
-    let detail = format!("corp {}, secret {}: {outcome}", token.app.corp_id, token.app.secret);
-    auditor.record(Act::new(Action::TOKEN_RENEW, &token.id, detail)).await;
-    renewed.map(|()| StatusCode::NO_CONTENT).map_err(|error| Problem::upstream(error.explained()))
+
+    pub async fn renew_token(&self, auditor: &Auditor, id: &str) -> Result<(), Problem> {
+        let found = self.tokens.list().await.into_iter().find(|token| token.id.as_str() == id);
+        let token = found.ok_or_else(|| Problem::not_found("no cached token has this id"))?;
+        let renewed = self.tokens.renew_by_operator(&token.app).await;
+        if let Err(error @ TokenError::SecretUnknown) = renewed {
+            return Err(Problem::not_found(error.to_string()));
+        }
+        // One that WeCom refused forgot a remembered refusal: that is a change too.
+        let outcome = renewed.as_ref().map_or_else(ToString::to_string, |()| "renewed".to_owned());
+        let detail = format!("corp {}, secret {}: {outcome}", token.app.corp_id, token.app.secret);
+        auditor.record(Act::new(Action::TOKEN_RENEW, &token.id, detail)).await;
+        renewed.map_err(|error| Problem::upstream(error.explained()))
+    }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,9 @@ use tracing::warn;
 
 use super::explain::{BodyFault, Case, Cause, Effort, Neighbour, Typed, explain};
 use super::{Kind, Refusal};
-use crate::domain::{Clock, CorpId};
+use crate::domain::{Clock, CorpId, Fingerprint};
 use crate::lifecycle::Tasks;
+use crate::observe::Trace;
 use crate::store::{CorpKeys, Directory};
 
 /// Failures explained within a second, of one corp and of all. Corps that nobody knows count as one.
@@ -56,13 +58,22 @@ pub struct Failure {
     pub cause: Cause,
 }
 
-/// Explains and keeps failures.
+/// A corp's last verification of its URL that succeeded.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    pub at: Timestamp,
+    /// The credential that opened it.
+    pub credential: Fingerprint,
+}
+
+/// Explains and keeps failures, and beside them when all was well.
 #[derive(Debug)]
 pub(super) struct Failures {
     directory: Arc<Directory>,
     clock: Clock,
     tasks: Tasks,
     last: Cache<CorpId, Failure>,
+    verified: Cache<CorpId, Verified>,
     budget: Mutex<Budget>,
     neighbours: tokio::sync::Mutex<Option<(Instant, Arc<[Neighbour]>)>>,
 }
@@ -74,6 +85,7 @@ impl Failures {
             clock,
             tasks,
             last: Cache::new(KEPT),
+            verified: Cache::new(KEPT),
             budget: Mutex::new(Budget::new(Instant::now())),
             neighbours: tokio::sync::Mutex::default(),
         }
@@ -83,12 +95,21 @@ impl Failures {
         self.last.get(corp)
     }
 
+    pub(super) fn last_verified(&self, corp: &CorpId) -> Option<Verified> {
+        self.verified.get(corp)
+    }
+
+    /// WeCom checks a URL when an administrator saves it, so that this is seldom.
+    pub(super) fn verified(&self, corp: &CorpId, credential: &Fingerprint) {
+        self.verified.insert(corp.clone(), Verified { at: self.clock.now(), credential: credential.clone() });
+    }
+
     pub(super) fn note(self: &Arc<Self>, failed: Failed) {
         if !failed.is_the_callers() || !self.budget.lock().take(failed.known_corp(), Instant::now()) {
             return failed.log(None);
         }
-        let failures = self.clone();
-        self.tasks.spawn(async move { failures.explain(failed).await });
+        let (failures, trace) = (self.clone(), Trace::current());
+        self.tasks.spawn(async move { trace.around(pin!(failures.explain(failed))).await });
     }
 
     async fn explain(&self, failed: Failed) {
@@ -102,11 +123,12 @@ impl Failures {
             let corp = corp.clone();
             move || {
                 let cause = failed.cause(&corp, keys.as_deref(), &neighbours);
-                failed.log(cause.as_ref());
-                cause
+                (failed, cause)
             }
         };
-        let cause = tokio::task::spawn_blocking(work).await.ok().flatten();
+        let Ok((failed, cause)) = tokio::task::spawn_blocking(work).await else { return };
+        // Here, where the line belongs to the call's trace.
+        failed.log(cause.as_ref());
         if let Some(cause) = cause.filter(|_| known) {
             self.last.insert(corp, Failure { at, from, cause });
         }

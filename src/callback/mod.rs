@@ -29,14 +29,17 @@ use crate::domain::{
     Account, CallbackCredential, Clock, CorpId, Digest, EventId, KfEvent, OpenKfId, Order, Payload, RawCallback, Trust,
 };
 use crate::lifecycle::Tasks;
+use crate::live::{Live, Step};
+use crate::observe::{Kind as SpanKind, Span};
 use crate::services::{self, Services, Taken};
 use crate::store::{CorpKeys, Directory};
 
-pub use failures::{Failed, Failure};
-pub use meters::{Kind, describe_metrics};
+pub use failures::{Failed, Failure, Verified};
+pub use meters::{Kind, METRICS};
 pub use test_event::TestEvent;
 
 use credentials::OpenFault;
+use crypto::Opened;
 use envelope::{Envelope, EnvelopeFault, Message};
 use failures::Failures;
 use query::{QueryFault, SignedQuery};
@@ -110,6 +113,7 @@ pub struct Callbacks {
     services: Services,
     clock: Clock,
     failures: Arc<Failures>,
+    live: Live,
 }
 
 impl Callbacks {
@@ -119,20 +123,26 @@ impl Callbacks {
         services: Services,
         clock: Clock,
         tasks: Tasks,
+        live: Live,
     ) -> Self {
         let failures = Arc::new(Failures::new(directory.clone(), clock.clone(), tasks));
-        Self { directory, dispatcher, services, clock, failures }
+        Self { directory, dispatcher, services, clock, failures, live }
     }
 
     /// A call that was refused: counted and logged, with the reason in the administrator's words.
     pub fn failed(&self, failed: Failed) {
-        Self::refused(failed.kind, &failed.refusal);
+        self.refused(failed.kind, &failed.corp, &failed.refusal);
         self.failures.note(failed);
     }
 
     /// The corp's last failed verification, as this replica saw it since its start.
     pub fn last_failure(&self, corp: &CorpId) -> Option<Failure> {
         self.failures.last(corp)
+    }
+
+    /// The corp's last verification of its URL that succeeded, as this replica saw it since its start.
+    pub fn last_verified(&self, corp: &CorpId) -> Option<Verified> {
+        self.failures.last_verified(corp)
     }
 
     /// The corp of the callback's path.
@@ -154,15 +164,15 @@ impl Callbacks {
         let query = SignedQuery::parse(raw_query)?;
         let (opened, credential) = credentials::open(&corp.keys, &corp.id, &query, &query.echostr()?)?;
         info!(corp.id = %corp.id, credential.id = %credential.id, "WeCom verified the callback URL");
+        self.failures.verified(&corp.id, &credential.id);
+        self.live.call(|| (Some(corp.id.clone()), Step::Checked));
         Ok(opened.message)
     }
 
     /// A message: returns once everybody who takes it has it, delivered or stored.
     pub async fn receive(&self, corp: &KnownCorp, raw_query: &str, body: Bytes) -> Result<(), Refusal> {
         let deadline = Instant::now() + ANSWER_WITHIN;
-        let query = SignedQuery::parse(raw_query)?;
-        let envelope = Envelope::parse(&body)?;
-        let (opened, credential) = credentials::open(&corp.keys, &corp.id, &query, &envelope.encrypted)?;
+        let (envelope, opened, credential) = open(corp, raw_query, &body)?;
         let Ok(message) = Message::parse(&opened.message) else {
             warn!(corp.id = %corp.id, "acknowledged a genuine callback that holds no XML, or a DTD");
             return Ok(());
@@ -182,6 +192,7 @@ impl Callbacks {
             let taken = taken.await;
             if taken == Taken::ByNobody {
                 debug!(corp.id = %corp.id, kind, "acknowledged; nobody takes it");
+                self.live.call(|| (Some(corp.id.clone()), Step::NotTaken(kind.into())));
             }
             return acknowledged(taken);
         }
@@ -236,6 +247,7 @@ impl Callbacks {
     }
 
     async fn submit(&self, event: KfEvent, deadline: Instant) -> Result<(), Refusal> {
+        self.live.event(&event, || Step::Verified);
         match self.dispatcher.submit(event, deadline).await {
             Receipt::Delivered | Receipt::Stored => Ok(()),
             Receipt::Unavailable => Err(Refusal::NotTaken),
@@ -252,6 +264,23 @@ impl Callbacks {
         let submits = bots.into_iter().map(|bot| self.submit(event.to(bot.kf_id, Map::new(), None), deadline));
         futures::future::join_all(submits).await.into_iter().collect()
     }
+}
+
+/// Verifies and decrypts: a span of its own, because it is all that the gateway itself computes.
+fn open<'c, 'b>(
+    corp: &'c KnownCorp,
+    raw_query: &str,
+    body: &'b Bytes,
+) -> Result<(Envelope<'b>, Opened, &'c CallbackCredential), Refusal> {
+    let mut span = Span::begin(SpanKind::Internal, "open callback");
+    span.set("corp.id", &corp.id);
+    let opened = || {
+        let query = SignedQuery::parse(raw_query)?;
+        let envelope = Envelope::parse(body)?;
+        let (opened, credential) = credentials::open(&corp.keys, &corp.id, &query, &envelope.encrypted)?;
+        Ok((envelope, opened, credential))
+    };
+    opened().inspect_err(|refusal| span.fail(refusal))
 }
 
 /// Whether the services that take a callback have it.

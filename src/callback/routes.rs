@@ -59,7 +59,7 @@ pub async fn verify(
         callbacks.verify(&corp, &query)
     };
     match verified.await {
-        Ok(text) => taken(text, Kind::Verify, began),
+        Ok(text) => taken(&callbacks, text, Kind::Verify, began),
         Err(refusal) => refuse(&callbacks, refusal, Came { corp, kind: Kind::Verify, query, body: None, from }),
     }
 }
@@ -107,14 +107,14 @@ pub async fn receive(
         callbacks.receive(&known, &query, body).await
     };
     match received.await {
-        Ok(()) => taken("success", Kind::Message, began),
+        Ok(()) => taken(&callbacks, "success", Kind::Message, began),
         Err(refusal) => refuse(&callbacks, refusal, Came { corp, kind: Kind::Message, query, body: kept, from }),
     }
 }
 
 /// Plain text, exactly: WeCom compares it.
-fn taken(text: impl IntoResponse, kind: Kind, began: Instant) -> Response {
-    Callbacks::taken(kind, began.elapsed());
+fn taken(callbacks: &Callbacks, text: impl IntoResponse, kind: Kind, began: Instant) -> Response {
+    callbacks.taken(kind, began.elapsed());
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
 
@@ -203,9 +203,9 @@ pub async fn receive_decrypted(
         Err(message) => return body::refused(StatusCode::BAD_REQUEST, &message),
     };
     match callbacks.receive_decrypted(&known, event).await {
-        Ok(()) => taken("roger", Kind::Decrypted, began),
+        Ok(()) => taken(&callbacks, "roger", Kind::Decrypted, began),
         Err(refusal) => {
-            Callbacks::refused(Kind::Decrypted, &refusal);
+            callbacks.refused(Kind::Decrypted, &corp, &refusal);
             warn!(corp.id = corp, reason = %refusal, "did not take a decrypted event");
             body::refused(StatusCode::SERVICE_UNAVAILABLE, "neither delivered nor stored; send it again")
         }

@@ -1,6 +1,7 @@
 //! `serve`: the gateway, from the settings to the end of its drain.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -14,18 +15,34 @@ use crate::router::{self, Audience};
 use crate::server::{self, Drained, Lifecycle, Listener};
 use crate::store::StoreError;
 use crate::store::sqlite::OpenError;
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{self, Metrics, Traces};
 
 use super::settings::{SettingFlags, corps_file_faults};
 use super::{Exit, Hinted, on_runtime};
 
+/// For the last spans to be sent, after the drain: whoever stops the process (Kubernetes by the chart's values,
+/// systemd) waits some seconds longer than `SHUTDOWN_DELAY` and `SHUTDOWN_GRACE`.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
 pub(super) fn run(settings: &SettingFlags) -> anyhow::Result<Exit> {
     let (config, warnings) = settings.load_with_corps()?;
     telemetry::init_logs(config.log_format, &config.log_filter)?;
-    on_runtime(serve(config, warnings))
+    on_runtime(with_traces(config, warnings))
 }
 
-async fn serve(config: Config, warnings: Vec<Warning>) -> anyhow::Result<Exit> {
+/// What the drain recorded as well is sent, before the process ends.
+async fn with_traces(config: Config, warnings: Vec<Warning>) -> anyhow::Result<Exit> {
+    // Before traces, which count their spans.
+    let metrics = Metrics::install()?;
+    let traces = config.traces.as_ref().map(Traces::start).transpose()?;
+    let exit = serve(config, warnings, metrics).await;
+    if let Some(traces) = traces {
+        traces.finish(LAST_SPANS).await;
+    }
+    exit
+}
+
+async fn serve(config: Config, warnings: Vec<Warning>, metrics: Metrics) -> anyhow::Result<Exit> {
     // First of all, so that a stop during the start is seen as well.
     let mut signals = StopSignals::listen().context("cannot listen for SIGTERM and SIGINT")?;
     for warning in &warnings {
@@ -39,7 +56,6 @@ async fn serve(config: Config, warnings: Vec<Warning>) -> anyhow::Result<Exit> {
         delay: config.shutdown_delay,
         grace: config.shutdown_grace,
     };
-    let metrics = Metrics::install()?;
     metrics.spawn_upkeep(&life.tasks);
     let app = build(&config, &life, metrics).await?;
 

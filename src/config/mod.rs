@@ -12,6 +12,7 @@ mod setting;
 mod source;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -27,6 +28,7 @@ pub use fault::{Fault, Faults, Warning};
 pub use secrets::{create_admin_token, read_admin_token};
 pub use setting::{Absent, Kind, Setting, markdown_table};
 pub use source::Source;
+pub use traces::{ParentDecision, STANDARD_VARIABLES, Standard, TraceSampler, TraceSettings};
 
 use setting::settings;
 use source::Reader;
@@ -162,6 +164,12 @@ settings! {
         /// What is logged; `trace` is as clean of secrets as `info`.
         Plain log_filter: String = "RUST_LOG", Value "info", parse::log_filter, "info,wxkf_gateway=debug";
     }
+    "Traces" {
+        /// Where OpenTelemetry traces go, by OTLP over HTTP; unset: there are none. The standard `OTEL_*`
+        /// variables apply: docs/traces.md.
+        Plain otlp_endpoint: Option<Url> = "OTEL_EXPORTER_OTLP_ENDPOINT", Unset "unset", parse::base_url,
+            "http://collector:4318";
+    }
 }
 
 /// Names only: URLs may hold passwords.
@@ -175,9 +183,9 @@ impl Config {
     /// Reads and checks every setting; on success with what is worth a warning.
     pub fn load(source: &Source) -> Result<(Self, Vec<Warning>), Faults> {
         let mut reader = Reader::new(source);
-        let config = Self::read(&mut reader);
-        rules::later_versions(&mut reader);
-        if let Some(config) = &config {
+        let mut config = Self::read(&mut reader);
+        if let Some(config) = &mut config {
+            config.traces = traces::read(config.otlp_endpoint.as_ref(), &mut reader);
             rules::check(config, &mut reader);
         }
         match config {

@@ -1,4 +1,4 @@
-//! Rules over several settings, settings of later versions, and warnings.
+//! Rules over several settings, and warnings.
 
 use std::net::IpAddr;
 
@@ -6,18 +6,6 @@ use url::{Host, Url};
 
 use super::Config;
 use super::source::Reader;
-
-/// Settings that are known but not served yet. To serve one: move it into the list of settings.
-const LATER: &[&str] = &["OTEL_EXPORTER_OTLP_ENDPOINT"];
-
-/// Looks for settings of later versions.
-pub(super) fn later_versions(reader: &mut Reader<'_>) {
-    for variable in LATER {
-        if reader.variable(variable).is_some() {
-            reader.warn(*variable, "ignored: not served by this version");
-        }
-    }
-}
 
 /// Rules over several settings.
 pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {

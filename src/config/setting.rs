@@ -82,7 +82,10 @@ macro_rules! settings {
         pub struct Config {$($(
             $(#[doc = $doc])+
             pub $field: $type,
-        )+)+}
+        )+)+
+            /// What OpenTelemetry's variables ask for; `None`: no traces.
+            pub traces: Option<TraceSettings>,
+        }
 
         /// Every setting in the order in which it is shown.
         pub const SETTINGS: &[Setting] = &[$($(
@@ -100,7 +103,7 @@ macro_rules! settings {
             /// Reads every setting, faults and all, so that they are known at once.
             fn read(reader: &mut Reader<'_>) -> Option<Self> {
                 $($(let $field = settings!(@$absent reader, $variable, $parse);)+)+
-                Some(Self { $($($field: $field?,)+)+ })
+                Some(Self { $($($field: $field?,)+)+ traces: None })
             }
         }
     };

@@ -155,12 +155,6 @@ fn what_kubernetes_injects_is_ignored_with_a_warning() {
 }
 
 #[test]
-fn settings_of_later_versions_warn() {
-    let (_, warnings) = load(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")]);
-    assert!(warnings.iter().any(|warning| warning.starts_with("OTEL_")), "{warnings:?}");
-}
-
-#[test]
 fn a_forward_proxy_is_never_open_to_everybody() {
     for given in [&[][..], &[("BIND_ADDRESS", "10.0.0.8")], &[("BIND_ADDRESS", "::")]] {
         let lines = faults(&[&[("EGRESS_PORT", "1")], given].concat());

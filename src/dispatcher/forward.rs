@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::{KfEvent, Puppet};
 use crate::egress::{self, DenyList};
+use crate::observe::Trace;
 
 /// `DISPATCH_FORMAT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,8 +63,15 @@ impl Forwarder {
         Self { http, denied, format }
     }
 
-    /// One attempt, over within `limit`.
-    pub async fn deliver(&self, bot: &Puppet, event: &KfEvent, form: Form, limit: Duration) -> Attempted {
+    /// One attempt, over within `limit`, which tells the bot of the trace.
+    pub async fn deliver(
+        &self,
+        bot: &Puppet,
+        event: &KfEvent,
+        form: Form,
+        limit: Duration,
+        trace: &Trace,
+    ) -> Attempted {
         if let Some(address) = self.denied.denies_literal(bot.endpoint.url()) {
             return Attempted::Failed(format!("DISPATCH_DENY_NETWORKS forbids {address}"));
         }
@@ -79,7 +87,7 @@ impl Forwarder {
                 .body(raw.body.clone()),
             None => self.http.post(format!("{}/callback/decrypted", bot.endpoint)).json(&decrypted(event, form)),
         };
-        match request.timeout(limit).send().await {
+        match request.headers(trace.headers()).timeout(limit).send().await {
             Ok(response) => conclude(response).await,
             Err(error) => failure(&error),
         }

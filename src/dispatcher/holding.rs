@@ -11,6 +11,7 @@ use super::lane::Work;
 use super::runner::Turn;
 use super::{Inner, Receipt};
 use crate::domain::{Account, KfEvent, Puppet, Trust};
+use crate::observe::{Kind, Span};
 use crate::store::{HeldEvent, HeldState, Lease, Postponed, StoreError};
 
 /// What all steps of the store may take for one event.
@@ -191,20 +192,30 @@ impl Inner {
     }
 
     async fn insert(&self, held: &HeldEvent, reason: &Reason, until: Instant) -> Result<(), String> {
-        match timeout_at(until, self.events.hold(held)).await {
-            Ok(Ok(())) => {
-                let (event, reason) = (&held.event, reason.label());
-                debug!(event.id = %event.id, kf.id = %event.account.kf, reason, "stored");
-                metrics::counter!("wxkf_dispatch_held_total", "reason" => reason).increment(1);
-                self.due_at(held.due_at);
-                Ok(())
-            }
-            Ok(Err(error)) => Err(error.to_string()),
+        let (event, label) = (&held.event, reason.label());
+        let mut span = Span::begin(Kind::Internal, "store event");
+        span.set("event.id", &event.id);
+        span.set("event.held_because", &label);
+        let stored = match timeout_at(until, self.events.hold(held)).await {
+            Ok(stored) => stored.map_err(|error| error.to_string()),
             Err(_) => Err("the store takes too long".to_owned()),
+        };
+        match &stored {
+            Ok(()) => {
+                debug!(corp.id = %event.account.corp, kf.id = %event.account.kf, event.id = %event.id, reason = label, "stored");
+                self.meters.stored(event, label, reason.text());
+                self.due_at(held.due_at);
+            }
+            Err(error) => span.fail(error),
         }
+        stored
     }
 
     pub(super) async fn postpone(&self, event: &KfEvent, due: Timestamp, attempts: u32, error: String) {
+        debug!(
+            corp.id = %event.account.corp, kf.id = %event.account.kf, event.id = %event.id, attempts, %due, error,
+            "put off"
+        );
         let postponed = Postponed { due_at: due, attempts, last_error: Some(error) };
         let done = timeout(STORE_LIMIT, self.events.postpone(&event.id, &self.settings.replica, &postponed)).await;
         if let Ok(Err(error @ StoreError::Unavailable(_))) = done {

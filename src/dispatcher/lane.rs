@@ -15,6 +15,8 @@ use tokio::time::Instant;
 
 use super::Receipt;
 use crate::domain::{Account, KfEvent, Payload, Trust};
+use crate::live::{Live, Step};
+use crate::observe::Trace;
 
 /// WeCom repeats an unanswered callback within this time; later it is an event of its own.
 const REPEAT_WINDOW: SignedDuration = SignedDuration::from_secs(60);
@@ -42,12 +44,15 @@ pub(super) struct Work {
     pub failed: Option<String>,
     pub arrived: Instant,
     pub waiters: Vec<Waiter>,
+    /// Of its arrival; an event that was stored begins a new one.
+    pub trace: Trace,
 }
 
 impl Work {
     /// An event that nobody waits for, because it is stored.
     pub fn stored(event: Arc<KfEvent>, row: Row) -> Self {
-        Self { event, row: Some(row), failed: None, arrived: Instant::now(), waiters: Vec::new() }
+        let arrived = Instant::now();
+        Self { event, row: Some(row), failed: None, arrived, waiters: Vec::new(), trace: Trace::default() }
     }
 
     /// Takes on those who wait for something that this stands for. Nobody waits for a row: it is stored.
@@ -100,6 +105,7 @@ pub struct LastAttempt {
 /// The state of one account.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
+    live: Live,
     running: bool,
     pending: Option<Work>,
     in_flight: Option<InFlight>,
@@ -131,10 +137,12 @@ impl Lane {
         if let Some(in_flight) = &mut self.in_flight {
             let stands_for = |known: &KfEvent| known.settles(&event) || is_repeat(known, &event);
             if in_flight.stored.iter().any(|stored| stands_for(stored)) {
+                self.live.event(&event, || Step::Joined);
                 answer(waiter, Receipt::Stored);
                 return Next::Nothing;
             }
             if stands_for(&in_flight.event) {
+                self.live.event(&event, || Step::Joined);
                 in_flight.waiters.push(waiter);
                 return Next::Nothing;
             }
@@ -142,11 +150,12 @@ impl Lane {
         if let Some(Held::Newest(held)) = &self.held
             && is_repeat(held, &event)
         {
+            self.live.event(&event, || Step::Joined);
             answer(waiter, Receipt::Stored);
             return Next::Nothing;
         }
-        let waiters = vec![waiter];
-        self.enqueue(Work { event: Arc::new(event), row: None, failed: None, arrived: Instant::now(), waiters })
+        let (arrived, waiters, trace) = (Instant::now(), vec![waiter], Trace::current());
+        self.enqueue(Work { event: Arc::new(event), row: None, failed: None, arrived, waiters, trace })
     }
 
     /// Puts work into the single place for what waits; the one that stands for the other stays, and
@@ -159,10 +168,12 @@ impl Lane {
         }
         match self.pending.take() {
             Some(mut waiting) if waiting.stands_for(&work.event) => {
+                self.live.event(&work.event, || Step::Superseded);
                 waiting.join(work.waiters);
                 self.pending = Some(waiting);
             }
             Some(superseded) => {
+                self.live.event(&superseded.event, || Step::Superseded);
                 work.join(superseded.waiters);
                 self.pending = Some(work);
             }
@@ -310,14 +321,15 @@ fn answer(waiter: Waiter, receipt: Receipt) {
 /// All lanes; a lane exists while there is something to remember.
 #[derive(Debug)]
 pub(super) struct Lanes {
+    live: Live,
     shards: Box<[Mutex<HashMap<Account, Lane>>]>,
     hasher: RandomState,
 }
 
 impl Lanes {
-    pub fn new() -> Self {
+    pub fn new(live: Live) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
-        Self { shards, hasher: RandomState::new() }
+        Self { live, shards, hasher: RandomState::new() }
     }
 
     fn shard(&self, account: &Account) -> MutexGuard<'_, HashMap<Account, Lane>> {
@@ -335,7 +347,7 @@ impl Lanes {
             }
             return result;
         }
-        let mut lane = Lane::default();
+        let mut lane = Lane { live: self.live.clone(), ..Lane::default() };
         let result = change(&mut lane);
         if !lane.is_idle() {
             shard.insert(account.clone(), lane);

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Counter, Histogram, counter, histogram};
 
 use super::forward::Attempted;
+use crate::domain::KfEvent;
+use crate::live::{Live, Rate, Step};
+use crate::observe::{Family, Label, Measure, Values};
 
 pub(super) struct Meters {
+    live: Live,
     delivered: Counter,
     no_connection: Counter,
     failed: Counter,
@@ -20,9 +24,10 @@ impl std::fmt::Debug for Meters {
 }
 
 impl Meters {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(live: Live) -> Self {
         let attempts = |result| counter!("wxkf_dispatch_attempts_total", "result" => result);
         Self {
+            live,
             delivered: attempts("delivered"),
             no_connection: attempts("no_connection"),
             failed: attempts("failed"),
@@ -30,7 +35,7 @@ impl Meters {
         }
     }
 
-    pub(super) fn attempted(&self, attempted: &Attempted, took: Duration) {
+    pub(super) fn attempted(&self, event: &KfEvent, attempted: &Attempted, took: Duration) {
         let counter = match attempted {
             Attempted::Delivered => &self.delivered,
             Attempted::NoConnection(_) => &self.no_connection,
@@ -38,13 +43,60 @@ impl Meters {
         };
         counter.increment(1);
         self.duration.record(took);
+        if *attempted == Attempted::Delivered {
+            self.live.count(Rate::Dispatched);
+        }
+        self.live.event(event, || match attempted {
+            Attempted::Delivered => Step::Delivered(took),
+            Attempted::NoConnection(error) | Attempted::Failed(error) => Step::Failed(error.as_str().into()),
+        });
+    }
+
+    pub(super) fn stored(&self, event: &KfEvent, label: &'static str, reason: &str) {
+        counter!("wxkf_dispatch_held_total", "reason" => label).increment(1);
+        self.live.count(Rate::Stored);
+        self.live.event(event, || Step::Stored(reason.into()));
+    }
+
+    pub(super) fn expired(&self, event: &KfEvent) {
+        counter!("wxkf_dispatch_expired_total").increment(1);
+        self.live.event(event, || Step::Expired);
     }
 }
 
-/// Says what the metrics of the dispatcher mean.
-pub fn describe_metrics() {
-    describe_counter!("wxkf_dispatch_attempts_total", "Attempts to deliver an event to a bot, by result");
-    describe_histogram!("wxkf_dispatch_attempt_duration_seconds", Unit::Seconds, "How long an attempt took");
-    describe_counter!("wxkf_dispatch_held_total", "Events that were stored, by reason");
-    describe_counter!("wxkf_dispatch_expired_total", "Events that were given up");
-}
+/// The metrics of the dispatcher.
+pub const METRICS: &[Family] = &[
+    Family {
+        name: "wxkf_dispatch_attempts_total",
+        measure: Measure::Counter,
+        labels: &[Label { name: "result", values: Values::These(&["delivered", "no_connection", "failed"]) }],
+        says: "Attempts to deliver an event to a bot by result",
+        advice: "`no_connection`: the bot is away and is probed. `failed`: it answers badly or too late. \
+            `GET /api/admin/puppets` has each bot's last error.",
+    },
+    Family {
+        name: "wxkf_dispatch_attempt_duration_seconds",
+        measure: Measure::Durations,
+        labels: &[],
+        says: "How long an attempt took, whatever came of it",
+        advice: "What is near `DISPATCH_TIMEOUT` are bots that hang; after 1 s an event is stored while its attempt goes on.",
+    },
+    Family {
+        name: "wxkf_dispatch_held_total",
+        measure: Measure::Counter,
+        labels: &[Label {
+            name: "reason",
+            values: Values::These(&["no_bot", "away", "grace", "backing_off", "slow", "paced", "failed"]),
+        }],
+        says: "Events that were stored instead of delivered at once, by reason",
+        advice: "`no_bot`: nobody registered for the account. `grace` is a bot that registered just now, and `paced` one that was poked \
+            without a token a moment ago: both are in order.",
+    },
+    Family {
+        name: "wxkf_dispatch_expired_total",
+        measure: Measure::Counter,
+        labels: &[],
+        says: "Events that were given up, because their bot took none for `EVENT_TTL`",
+        advice: "Any is worth a look: they are kept for a week and can be redelivered.",
+    },
+];

@@ -21,9 +21,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
+use tracing::{debug, info};
 
 use crate::domain::{Account, Clock, EventId, KfEvent, Puppet};
 use crate::lifecycle::Tasks;
+use crate::live::Live;
 use crate::store::{self, Directory, Events};
 
 use lane::Lane;
@@ -31,7 +33,7 @@ use meters::Meters;
 
 pub use forward::{Form, Format, Forwarder, Unanswered};
 pub use lane::LastAttempt;
-pub use meters::describe_metrics;
+pub use meters::METRICS;
 pub use retry::RetryPolicy;
 
 /// Held events that are on their way at the same time.
@@ -101,6 +103,7 @@ impl Dispatcher {
         forwarder: Forwarder,
         clock: Clock,
         tasks: Tasks,
+        live: Live,
     ) -> Self {
         let inner = Inner {
             settings,
@@ -109,8 +112,8 @@ impl Dispatcher {
             forwarder,
             clock,
             tasks,
-            lanes: lane::Lanes::new(),
-            meters: Meters::new(),
+            lanes: lane::Lanes::new(live.clone()),
+            meters: Meters::new(live),
             due: Notify::new(),
             next_turn: AtomicI64::new(i64::MAX),
             probers: AtomicU64::new(0),
@@ -136,6 +139,7 @@ impl Dispatcher {
     pub async fn submit(&self, event: KfEvent, deadline: Instant) -> Receipt {
         let (waiter, receipt) = oneshot::channel();
         let account = event.account.clone();
+        debug!(corp.id = %account.corp, kf.id = %account.kf, event.id = %event.id, "an event for a bot");
         if self.inner.lanes.with(&account, |lane| lane.offer(event, waiter)) == lane::Next::Run {
             self.inner.clone().start_lane(account);
         }
@@ -158,7 +162,9 @@ impl Dispatcher {
         let now = self.inner.clock.now();
         let life = self.inner.settings.event_ttl.max(REDELIVERY_LIFE);
         let found = self.inner.events.revive(id, now, now + life).await?;
-        self.inner.lanes.with(&held.event.account, |lane| {
+        let account = &held.event.account;
+        info!(corp.id = %account.corp, kf.id = %account.kf, event.id = %id, found, "an operator redelivers an event");
+        self.inner.lanes.with(account, |lane| {
             lane.not_before = None;
             lane.wakes += 1;
         });
@@ -170,7 +176,9 @@ impl Dispatcher {
     pub async fn forget(&self, id: &EventId) -> store::Result<bool> {
         let Some(held) = self.inner.events.held(id).await? else { return Ok(false) };
         let found = self.inner.events.delete_held(id).await?;
-        self.inner.lanes.with(&held.event.account, Lane::given_up);
+        let account = &held.event.account;
+        info!(corp.id = %account.corp, kf.id = %account.kf, event.id = %id, found, "an operator deletes an event");
+        self.inner.lanes.with(account, Lane::given_up);
         Ok(found)
     }
 

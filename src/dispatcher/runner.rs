@@ -14,6 +14,7 @@ use super::holding::{Reason, STORE_LIMIT};
 use super::lane::{Lane, LastAttempt, Next, Row, Work};
 use super::{Inner, Receipt};
 use crate::domain::{Account, Puppet};
+use crate::observe::{Kind, Span};
 use crate::store::Settled;
 
 /// After so long without an answer an event is stored, and its callers are answered.
@@ -51,7 +52,13 @@ impl Inner {
         tasks.spawn(async move {
             let mut run = Run { inner: &self, account: &account, finished: false };
             while let Some(work) = self.lanes.with(&account, Lane::next) {
-                self.process(&account, work).await;
+                let trace = work.trace.clone();
+                if trace.is_some() {
+                    trace.around(Box::pin(self.process(&account, work)).as_mut()).await;
+                } else {
+                    // In its place: to move so large a future costs a hundredth of the whole callback.
+                    self.process(&account, work).await;
+                }
             }
             run.finished = true;
         });
@@ -80,7 +87,8 @@ impl Inner {
             Ok(Ok(Some(bot))) => bot,
             Ok(Ok(None)) => return Decision::Hold(Reason::NoBot, expiry),
             Ok(Err(error)) => {
-                warn!(corp.id = %account.corp, kf.id = %account.kf, error = %error, "cannot look the bot up");
+                let event = &work.event.id;
+                warn!(corp.id = %account.corp, kf.id = %account.kf, event.id = %event, error = %error, "cannot look the bot up");
                 return Decision::Unavailable;
             }
             Err(_) => return Decision::Unavailable,
@@ -137,13 +145,18 @@ impl Inner {
             let now = self.clock.now();
             self.lanes.with(account, |lane| lane.sent_without_token = Some(now));
         }
+        let span = attempt_span(&work, &bot);
         let (inner, to, event) = (self.clone(), bot.clone(), work.event.clone());
-        let mut attempt: Attempt = Box::pin(async move { inner.forwarder.deliver(&to, &event, form, limit).await });
+        let mut attempt: Attempt = Box::pin(async move {
+            let attempted = inner.forwarder.deliver(&to, &event, form, limit, &span.trace()).await;
+            attempt_over(span, &attempted);
+            attempted
+        });
         let attempted = match timeout(PATIENCE, &mut attempt).await {
             Ok(attempted) => attempted,
             Err(_) => self.while_it_takes_long(account, attempt, &mut work, began + limit).await,
         };
-        self.meters.attempted(&attempted, began.elapsed());
+        self.meters.attempted(&work.event, &attempted, began.elapsed());
         match attempted {
             Attempted::Delivered => self.delivered(account, &work).await,
             Attempted::NoConnection(error) => {
@@ -195,8 +208,8 @@ impl Inner {
 
     async fn delivered(self: &Arc<Self>, account: &Account, work: &Work) {
         let sent = &work.event;
-        debug!(corp.id = %account.corp, kf.id = %account.kf, event.id = %sent.id, "delivered");
         let now = self.clock.now();
+        tell_delivered(account, work, now);
         let (stored, rows) = self.lanes.with(account, |lane| {
             let stored = lane.stored_meanwhile();
             lane.delivered(now);
@@ -240,6 +253,42 @@ impl Inner {
             self.postpone(&event, not_before.min(expiry), attempts, error.clone()).await;
         }
         self.lanes.with(account, |lane| lane.answer(Receipt::Stored));
+    }
+}
+
+/// Most events go through at once and are many; whoever read that one was in trouble wants to read its end.
+fn tell_delivered(account: &Account, work: &Work, now: Timestamp) {
+    let event = &work.event;
+    let Some(row) = &work.row else {
+        return debug!(corp.id = %account.corp, kf.id = %account.kf, event.id = %event.id, "delivered");
+    };
+    let (attempts, after) = (row.attempts.saturating_add(1), now.duration_since(event.arrival()));
+    info!(
+        corp.id = %account.corp, kf.id = %account.kf, event.id = %event.id, attempts, after_s = after.as_secs(),
+        "delivered an event that was held"
+    );
+}
+
+/// The bot's side of the trace hangs on it. A stored event begins a trace of its own: its row has no place for
+/// the one that it came with, and both have its id.
+fn attempt_span(work: &Work, bot: &Puppet) -> Span {
+    let mut span = Span::begin(Kind::Client, "deliver to bot");
+    span.set("event.id", &work.event.id);
+    span.set("corp.id", &work.event.account.corp);
+    span.set("kf.id", &work.event.account.kf);
+    if let Some(row) = &work.row {
+        span.count("event.attempts", row.attempts);
+    }
+    if let Some(host) = bot.endpoint.url().host_str() {
+        span.set("server.address", &host);
+    }
+    span
+}
+
+fn attempt_over(mut span: Span, attempted: &Attempted) {
+    match attempted {
+        Attempted::Delivered => {}
+        Attempted::NoConnection(error) | Attempted::Failed(error) => span.fail(error),
     }
 }
 

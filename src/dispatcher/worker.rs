@@ -91,7 +91,7 @@ impl Inner {
                 corp.id = %account.corp, kf.id = %account.kf, event.id = %held.event.id,
                 attempts = held.attempts, error = held.last_error, "gave an event up"
             );
-            metrics::counter!("wxkf_dispatch_expired_total").increment(1);
+            self.meters.expired(&held.event);
             if self.is_vouched_for(&held.event).await? {
                 self.events.expire(&held.event.id, now).await?;
             } else {

@@ -69,6 +69,12 @@ impl EventId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// When it arrived; `None` of a text that is no id of ours.
+    pub fn arrival(&self) -> Option<Timestamp> {
+        let millis = i64::from_str_radix(self.0.get(..12)?, 16).ok()?;
+        Timestamp::from_millisecond(millis).ok()
+    }
 }
 
 impl fmt::Display for EventId {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use metrics::{counter, describe_counter};
+use metrics::counter;
 use tracing::warn;
 
 use super::audit::{self, Act, Trail};
@@ -31,10 +31,24 @@ impl Keyring {
         self.0.is_empty()
     }
 
+    /// Each of them, to derive other keys from.
+    pub fn iter(&self) -> impl Iterator<Item = &Secret> {
+        self.0.iter()
+    }
+
     fn opens(&self, offered: &str) -> bool {
         let offered = Secret::new(offered);
         self.0.iter().fold(false, |opened, secret| opened | (*secret == offered))
     }
+}
+
+/// What came of a key that somebody typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    Opened,
+    Refused,
+    /// Too many are held back already: to be answered with [`turned_away`].
+    TurnedAway,
 }
 
 /// A door: what opens it, and where those who tried in vain are noted.
@@ -50,12 +64,32 @@ impl Door {
         Self { keys, trail, slowing }
     }
 
+    pub fn keys(&self) -> &Keyring {
+        &self.keys
+    }
+
+    /// For an `ADMIN_TOKEN` that somebody typed: as careful as with one in a header.
+    pub async fn try_admin_token(&self, offered: &str, extensions: &Extensions) -> Tried {
+        if self.keys.opens(offered) {
+            return Tried::Opened;
+        }
+        self.refuse_admin_token(extensions).await
+    }
+
+    async fn refuse_admin_token(&self, extensions: &Extensions) -> Tried {
+        let nth = self.note(extensions, Action::ADMIN_REFUSED, "ADMIN_TOKEN");
+        match self.hold_back(nth, "ADMIN_TOKEN").await {
+            Slowed::Answered => Tried::Refused,
+            Slowed::TurnedAway => Tried::TurnedAway,
+        }
+    }
+
     /// Notes that a key was offered that does not fit; returns which wrong one of a burst it is. A
     /// caller without any key tried nothing.
-    fn note(&self, request: &Request, action: Action, setting: &'static str) -> u64 {
-        let address = audit::address(request.extensions());
+    fn note(&self, extensions: &Extensions, action: Action, setting: &'static str) -> u64 {
+        let address = audit::address(extensions);
         // Never the path itself, which may hold anything. The forward proxy has no routes.
-        let route = request.extensions().get::<MatchedPath>().map_or("EGRESS_PORT", MatchedPath::as_str);
+        let route = extensions.get::<MatchedPath>().map_or("EGRESS_PORT", MatchedPath::as_str);
         let act = Act::new(action, route, format!("wrong {setting}"));
         let nth = self.trail.refused(act, Actor::Unknown, address);
         if nth == 1 {
@@ -76,17 +110,8 @@ impl Door {
     }
 }
 
-/// Says what the metrics of the doors mean.
-pub fn describe_metrics() {
-    describe_counter!(
-        "wxkf_wrong_passwords_total",
-        "Requests with a wrong ADMIN_TOKEN or PUPPET_PASSWORD, by setting and answer: refused (401, after a delay when \
-         repeated), turned_away (429)"
-    );
-}
-
 /// To come back later, and over another connection: that slows the caller, too.
-fn turned_away(mut response: Response) -> Response {
+pub fn turned_away(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -127,7 +152,7 @@ pub async fn require_puppet_password(State(door): State<Door>, mut request: Requ
             return next.run(request).await;
         }
         Some(_) => {
-            let nth = door.note(&request, Action::PUPPET_REFUSED, "PUPPET_PASSWORD");
+            let nth = door.note(request.extensions(), Action::PUPPET_REFUSED, "PUPPET_PASSWORD");
             if door.hold_back(nth, "PUPPET_PASSWORD").await == Slowed::TurnedAway {
                 return too_many_passwords();
             }
@@ -145,7 +170,7 @@ pub async fn require_proxy_password(State(door): State<Door>, request: Request, 
         _ if door.keys.is_empty() => return next.run(request).await,
         Some(password) if door.keys.opens(&password) => return next.run(request).await,
         Some(_) => {
-            let nth = door.note(&request, Action::PUPPET_REFUSED, "PUPPET_PASSWORD");
+            let nth = door.note(request.extensions(), Action::PUPPET_REFUSED, "PUPPET_PASSWORD");
             if door.hold_back(nth, "PUPPET_PASSWORD").await == Slowed::TurnedAway {
                 return too_many_passwords();
             }
@@ -167,21 +192,15 @@ pub async fn require_admin_token(State(door): State<Door>, mut request: Request,
     if door.keys.is_empty() {
         return StatusCode::NOT_FOUND.into_response();
     }
-    match offered(request.headers(), &header::AUTHORIZATION) {
-        Some(_)
-            if authorization(request.headers(), &header::AUTHORIZATION, "Bearer")
-                .is_some_and(|token| door.keys.opens(token)) =>
-        {
-            request.extensions_mut().insert(Actor::Admin);
-            return next.run(request).await;
-        }
-        Some(_) => {
-            let nth = door.note(&request, Action::ADMIN_REFUSED, "ADMIN_TOKEN");
-            if door.hold_back(nth, "ADMIN_TOKEN").await == Slowed::TurnedAway {
-                return turned_away(Problem::too_many_attempts().into_response());
-            }
-        }
-        None => {}
+    let offered = offered(request.headers(), &header::AUTHORIZATION);
+    let token = authorization(request.headers(), &header::AUTHORIZATION, "Bearer");
+    if token.is_some_and(|token| door.keys.opens(token)) {
+        request.extensions_mut().insert(Actor::Admin);
+        return next.run(request).await;
+    }
+    // What is offered otherwise than as Bearer is as wrong as another token.
+    if offered.is_some() && door.refuse_admin_token(request.extensions()).await == Tried::TurnedAway {
+        return turned_away(Problem::too_many_attempts().into_response());
     }
     Problem::unauthorized().into_response()
 }

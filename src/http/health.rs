@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::gauge;
 use async_trait::async_trait;
 use axum::Json;
 use axum::extract::State;
@@ -20,6 +21,8 @@ use crate::telemetry::Metrics;
 /// A part is asked at most this often, however many ask us.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
+/// Whatever can fail while the gateway goes on.
+pub const PARTS: &[&str] = &["store", "cache", "corps-file"];
 
 /// What `/readyz` tells. A part that fails makes the gateway degraded, not unready: it still does
 /// what it can, and a shared outage must not take every replica out.
@@ -53,6 +56,38 @@ impl Health {
         }
     }
 
+    /// The readiness of this replica now; parts are asked when they were not just now.
+    pub async fn report(&self) -> Ready {
+        let not_ready = |status| Ready { status, degraded: Vec::new() };
+        match self.readiness.phase() {
+            Phase::Starting => return not_ready("starting"),
+            Phase::Draining => return not_ready("draining"),
+            Phase::Ready => self.check().await,
+        }
+        let faults = self.faults.lock().clone();
+        let degraded: Vec<_> = faults.into_iter().map(|(part, error)| DegradedPart { part, error }).collect();
+        let status = if degraded.is_empty() { "ready" } else { "degraded" };
+        Ready { status, degraded }
+    }
+
+    /// Waits until the gateway is told to stop.
+    pub async fn draining(&self) {
+        self.readiness.reached(Phase::Draining).await;
+    }
+
+    /// As metrics, for a scrape.
+    async fn measure(&self) {
+        let ready = self.readiness.phase() == Phase::Ready;
+        if ready {
+            self.check().await;
+        }
+        gauge!("wxkf_ready").set(if ready { 1.0 } else { 0.0 });
+        let faults = self.faults.lock();
+        for &part in PARTS {
+            gauge!("wxkf_dependency_up", "dependency" => part).set(if faults.contains_key(part) { 0.0 } else { 1.0 });
+        }
+    }
+
     async fn check(&self) {
         let mut checked = self.checked.lock().await;
         if checked.is_some_and(|at| at.elapsed() < CHECK_EVERY) {
@@ -75,19 +110,26 @@ impl Health {
 pub struct Ready {
     /// `ready`, `degraded`, `starting` or `draining`.
     #[schema(example = "ready")]
-    status: &'static str,
+    pub status: &'static str,
     /// The parts that fail.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    degraded: Vec<DegradedPart>,
+    pub degraded: Vec<DegradedPart>,
+}
+
+impl Ready {
+    /// Whether requests may be sent here: degraded is a yes.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.status, "ready" | "degraded")
+    }
 }
 
 /// A part that fails.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DegradedPart {
     #[schema(example = "store")]
-    part: &'static str,
+    pub part: &'static str,
     #[schema(example = "the store is unavailable: database or disk is full")]
-    error: String,
+    pub error: String,
 }
 
 /// Is the process up?
@@ -114,19 +156,9 @@ pub async fn livez() -> &'static str {
     security(()),
 )]
 pub async fn readyz(State(health): State<Health>) -> Response {
-    let not_ready = |status| {
-        let body = Ready { status, degraded: Vec::new() };
-        (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
-    };
-    match health.readiness.phase() {
-        Phase::Starting => return not_ready("starting"),
-        Phase::Draining => return not_ready("draining"),
-        Phase::Ready => health.check().await,
-    }
-    let faults = health.faults.lock().clone();
-    let degraded: Vec<_> = faults.into_iter().map(|(part, error)| DegradedPart { part, error }).collect();
-    let status = if degraded.is_empty() { "ready" } else { "degraded" };
-    Json(Ready { status, degraded }).into_response()
+    let ready = health.report().await;
+    let status = if ready.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(ready)).into_response()
 }
 
 /// Metrics of this replica
@@ -135,9 +167,10 @@ pub async fn readyz(State(health): State<Health>) -> Response {
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "Operations",
     responses((status = 200, description = "Prometheus text", body = String, content_type = "text/plain",
-        example = "# HELP wxkf_build_info Always 1; the version is in the label\n# TYPE wxkf_build_info gauge\nwxkf_build_info{version=\"1.0.0\"} 1\n")),
+        example = "# HELP wxkf_build_info Always 1; release and back ends are in the labels\n# TYPE wxkf_build_info gauge\nwxkf_build_info{version=\"1.0.0\",store=\"sqlite\",cache=\"memory\"} 1\n")),
     security(()),
 )]
-pub async fn metrics(State(metrics): State<Metrics>) -> impl IntoResponse {
+pub async fn metrics(State(metrics): State<Metrics>, State(health): State<Health>) -> impl IntoResponse {
+    health.measure().await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
 }

@@ -17,12 +17,14 @@ pub mod routes;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request};
-use metrics::{counter, describe_counter};
+use metrics::counter;
 use tracing::{info, warn};
 use url::Url;
 
 use crate::access_token::{AccessTokens, TokenError, TokenState};
 use crate::domain::{App, CorpId, Secret};
+use crate::live::{Live, Rate};
+use crate::observe::{Family, Kind, Label, Measure, Span, Values};
 use crate::wecom::{self, Outbound, UnusableProxy};
 use answer::{Answer, Verdict};
 use path::ApiBase;
@@ -65,6 +67,7 @@ pub struct ApiProxy {
     base: ApiBase,
     outbound: Outbound,
     tokens: AccessTokens,
+    live: Live,
 }
 
 /// The token of a call, when it is the gateway's to change.
@@ -77,12 +80,13 @@ struct Filled {
 
 impl ApiProxy {
     /// `base` is `WECOM_API_BASE_URL`.
-    pub fn new(base: &Url, outbound: Outbound, tokens: AccessTokens) -> Result<Self, http::Error> {
-        Ok(Self { base: ApiBase::of(base)?, outbound, tokens })
+    pub fn new(base: &Url, outbound: Outbound, tokens: AccessTokens, live: Live) -> Result<Self, http::Error> {
+        Ok(Self { base: ApiBase::of(base)?, outbound, tokens, live })
     }
 
     /// Passes the call on, with a live token in it, and returns the answer as soon as it begins.
     pub async fn call(&self, mut call: Call) -> Result<Answer, ProxyError> {
+        self.live.count(Rate::Proxied);
         let query = std::mem::take(&mut call.query);
         let query = Query::parse(&query);
         let Some(filled) = self.fill(&query).await? else {
@@ -147,13 +151,21 @@ impl ApiProxy {
             *request.method_mut() = call.method.clone();
             *request.uri_mut() = address.clone();
             *request.headers_mut() = call.headers.clone();
-            match passage.send(request).await {
-                Err(error) if error.is_connect() && again => again = false,
-                Err(error) => return Err(ProxyError::Unreachable(wecom::fault_of_passing(&error))),
+            let mut span = Span::begin(Kind::Client, "call WeCom");
+            span.set("http.request.method", &call.method);
+            span.set("url.path", &call.path);
+            let failed = match passage.send(request).await {
                 Ok(mut answer) => {
+                    span.count("http.response.status_code", answer.status().as_u16());
                     headers::strip(answer.headers_mut());
                     return Ok(answer);
                 }
+                Err(error) => error,
+            };
+            let fault = wecom::fault_of_passing(&failed);
+            span.fail(&fault);
+            if !failed.is_connect() || !std::mem::take(&mut again) {
+                return Err(ProxyError::Unreachable(fault));
             }
         }
     }
@@ -162,9 +174,21 @@ impl ApiProxy {
 /// Nothing may come from WeCom for so long in the middle of an answer.
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
-/// Says what the proxy's metrics mean.
-pub fn describe_metrics() {
-    describe_counter!("wxkf_proxy_requests_total", "Calls passed on to WeCom's API by how they ended");
-    describe_counter!("wxkf_proxy_healed_total", "Calls repeated with another access token");
-    forward::describe_metrics();
-}
+/// The metrics of the proxy.
+pub const METRICS: &[Family] = &[
+    Family {
+        name: "wxkf_proxy_requests_total",
+        measure: Measure::Counter,
+        labels: &[Label { name: "result", values: Values::These(&["answered", "no_token", "unreachable"]) }],
+        says: "Calls for WeCom's API by how they ended",
+        advice: "`answered` is also what WeCom answered with an errcode. `no_token`: see `wxkf_access_token_refresh_total`. \
+            `unreachable`: the network, or `HTTPS_PROXY`.",
+    },
+    Family {
+        name: "wxkf_proxy_healed_total",
+        measure: Measure::Counter,
+        labels: &[],
+        says: "Calls repeated with another access token, because WeCom had revoked theirs",
+        advice: "Now and then is in order. Many: another program fetches tokens of the same app; give it the gateway's.",
+    },
+];

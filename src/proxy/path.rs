@@ -1,6 +1,8 @@
 //! The path of a call below `/cgi-bin/`. Only plain segments: whatever an upstream, or something before
 //! it, could take for a way up or out is refused, in any spelling.
 
+use std::fmt;
+
 use http::Uri;
 use http::uri::{Authority, Scheme};
 use url::Url;
@@ -56,6 +58,13 @@ impl ApiBase {
         let path = [&self.path, "/cgi-bin/", &path.0, mark, query].concat();
         let address = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
         address.path_and_query(path).build()
+    }
+}
+
+/// As WeCom's manual writes it.
+impl fmt::Display for ApiPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/cgi-bin/{}", self.0)
     }
 }
 

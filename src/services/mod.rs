@@ -16,6 +16,7 @@ mod takers;
 mod upkeep;
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ use tracing::{debug, warn};
 use crate::dispatcher::RetryPolicy;
 use crate::domain::{Clock, Content, CorpId, EventId, Service, ServiceEvent, ServiceFormat, ServiceKey, ServiceUrl};
 use crate::lifecycle::Tasks;
+use crate::live::Live;
+use crate::observe::{Kind, Span, Trace};
 use crate::store::{self, CorpKeys, Directory, HeldState, QueuedEvent, ServiceEvents};
 
 use filter::EventName;
@@ -35,7 +38,7 @@ use meters::Meters;
 use senders::Senders;
 use takers::Takers;
 
-pub use meters::describe_metrics;
+pub use meters::METRICS;
 pub use post::{Posted, Poster};
 pub use rules::Rules;
 
@@ -110,6 +113,7 @@ impl Services {
         poster: Poster,
         clock: Clock,
         tasks: Tasks,
+        live: Live,
     ) -> Self {
         let inner = Inner {
             settings,
@@ -121,7 +125,7 @@ impl Services {
             takers: Takers::new(),
             senders: Senders::default(),
             stored: Cache::builder().max_capacity(REMEMBERED).time_to_live(REPEAT_WINDOW).build(),
-            meters: Meters::new(),
+            meters: Meters::new(live),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -141,7 +145,8 @@ impl Services {
         if events.is_empty() {
             return Taken::ByNobody;
         }
-        let storing = self.inner.tasks.spawn(self.inner.clone().store(events));
+        let (inner, trace) = (self.inner.clone(), Trace::current());
+        let storing = self.inner.tasks.spawn(async move { trace.around(pin!(inner.store(events))).await });
         match timeout_at(deadline, storing).await {
             Ok(Ok(taken)) => taken,
             Ok(Err(_)) | Err(_) => Taken::Unavailable,
@@ -240,22 +245,27 @@ impl Inner {
         if events.is_empty() {
             return Taken::Stored;
         }
-        match timeout(STORE_LIMIT, self.queues.append_queued(&events)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                warn!(service = %events[0].event.service, error = %error, "cannot store an event for a service");
-                return Taken::Unavailable;
-            }
-            Err(_) => {
-                warn!(service = %events[0].event.service, "the store takes too long to store an event for a service");
-                return Taken::Unavailable;
-            }
+        let mut span = Span::begin(Kind::Internal, "store for services");
+        span.set("event.id", &events[0].event.id);
+        span.count("event.services", i64::try_from(events.len()).unwrap_or(i64::MAX));
+        let stored = match timeout(STORE_LIMIT, self.queues.append_queued(&events)).await {
+            Ok(stored) => stored.map_err(|error| error.to_string()),
+            Err(_) => Err("the store takes too long".to_owned()),
+        };
+        if let Err(error) = stored {
+            let event = &events[0].event;
+            span.fail(&error);
+            warn!(service = %event.service, event.id = %event.id, error, "cannot store an event for a service");
+            return Taken::Unavailable;
         }
         for queued in &events {
             let event = &queued.event;
-            debug!(service = %event.service, event.id = %event.id, event.name = %event.name, "stored for a service");
+            debug!(
+                service = %event.service, event.id = %event.id, event.name = %event.name, webhook.id = %event.webhook_id,
+                "stored for a service"
+            );
             self.stored.insert(identity(queued), ());
-            self.meters.stored.increment(1);
+            self.meters.stored(event);
             self.grown(&event.service, event.content.size());
             self.wake(&event.service);
         }

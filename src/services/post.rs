@@ -1,5 +1,7 @@
 //! One call of a service: what it is sent, and what its answer means.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::{Client, RequestBuilder, StatusCode, header};
@@ -9,6 +11,8 @@ use super::format::{self, Webhook};
 use super::signature::SigningSecret;
 use crate::domain::{Content, Service, ServiceEvent, ServiceFormat};
 use crate::egress::{self, DenyList};
+use crate::observe::{Kind, Span, Trace};
+use crate::store::QueuedEvent;
 
 /// What came of a call. The texts are for operators and hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +46,24 @@ impl Poster {
 
     pub(super) fn denied(&self) -> &DenyList {
         &self.denied
+    }
+
+    /// One attempt on an event of a queue, in a trace of its own: the queue has no place for the callback's, and
+    /// both have the event's id.
+    pub(super) async fn deliver(&self, service: &Service, queued: &QueuedEvent, now: Timestamp) -> Posted {
+        let event = &queued.event;
+        let mut span = Span::begin(Kind::Client, "deliver to service");
+        span.set("event.id", &event.id);
+        span.set("event.name", &event.name);
+        span.set("service", &event.service);
+        span.set("webhook.id", &event.webhook_id);
+        span.count("event.attempts", queued.attempts);
+        let trace = span.trace();
+        let posted = trace.around(pin!(self.post(service, event, now))).await;
+        if let Posted::Refused(error) | Posted::Failed(error) = &posted {
+            span.fail(error);
+        }
+        posted
     }
 
     /// One attempt; the client limits its time.
@@ -80,7 +102,8 @@ impl Poster {
             .post(url)
             .header(header::CONTENT_TYPE, message.content_type)
             .header("webhook-id", &*event.webhook_id)
-            .header("webhook-timestamp", timestamp);
+            .header("webhook-timestamp", timestamp)
+            .headers(Trace::current().headers());
         if let Some(secret) = &service.secret {
             let secret = SigningSecret::parse(secret.expose())?;
             request = request.header("webhook-signature", secret.sign(&event.webhook_id, timestamp, &message.body));

@@ -221,11 +221,15 @@ impl<'s> Sender<'s> {
             return Ok(Step::End(Turn::Elsewhere));
         }
         let began = Instant::now();
-        let posted = inner.poster.post(&service, &queued.event, now).await;
-        inner.meters.posted(&posted, began.elapsed());
+        let posted = inner.poster.deliver(&service, &queued, now).await;
+        inner.meters.posted(&queued.event, &posted, began.elapsed());
         match posted {
             Posted::Delivered => {
-                debug!(service = %self.service, event.id = %queued.event.id, "delivered to a service");
+                let (service, event, attempts) = (self.service, &queued.event.id, queued.attempts);
+                match attempts {
+                    0 => debug!(%service, event.id = %event, "delivered to a service"),
+                    _ => info!(%service, event.id = %event, attempts, "delivered to a service after all"),
+                }
                 self.failures = 0;
                 if self.delivered.is_empty() {
                     self.first_delivered = Instant::now();
@@ -251,8 +255,8 @@ impl<'s> Sender<'s> {
         let attempts = queued.attempts.saturating_add(1);
         let noted = FailedTry { due_at: now, attempts, refusals, last_error: error };
         self.inner.queues.note_failed_try(&queued.event.id, &noted).await?;
-        self.inner.queues.expire_queued(self.service, &[queued.event.id], now).await?;
-        self.inner.meters.expired_by_refusals.increment(1);
+        self.inner.queues.expire_queued(self.service, std::slice::from_ref(&queued.event.id), now).await?;
+        self.inner.meters.expired_by_refusals(&queued.event);
         self.failures = 0;
         Ok(Step::Next)
     }
@@ -267,6 +271,8 @@ impl<'s> Sender<'s> {
         // Once when it begins; a dead service would fill the log.
         if self.failures == 1 {
             warn!(service = %self.service, event.id = %queued.event.id, attempts, error, "a service does not take an event");
+        } else {
+            debug!(service = %self.service, event.id = %queued.event.id, attempts, error, "a service still does not take it");
         }
         let noted = FailedTry { due_at: now + delay, attempts, refusals, last_error: error };
         self.inner.queues.note_failed_try(&queued.event.id, &noted).await?;
@@ -321,7 +327,7 @@ impl<'s> Sender<'s> {
             service = %self.service, event.id = %queued.event.id, event.name = %queued.event.name,
             attempts = queued.attempts, error = queued.last_error, "gave an event up: its ttl is over"
         );
-        self.inner.meters.expired_by_age.increment(1);
+        self.inner.meters.expired_by_age(&queued.event);
         let now = self.inner.clock.now();
         self.inner.queues.expire_queued(self.service, std::slice::from_ref(&queued.event.id), now).await.map(drop)
     }
@@ -331,12 +337,12 @@ impl<'s> Sender<'s> {
         loop {
             let batch = self.inner.queues.oldest_queued(self.service, BATCH).await?;
             let now = self.inner.clock.now();
-            let overdue: Vec<EventId> =
-                batch.iter().filter(|queued| queued.expires_at <= now).map(|queued| queued.event.id.clone()).collect();
+            let overdue: Vec<_> = batch.iter().filter(|queued| queued.expires_at <= now).collect();
             if overdue.is_empty() {
                 return Ok(Turn::Undeclared);
             }
-            self.inner.meters.expired_by_age.increment(overdue.len() as u64);
+            overdue.iter().for_each(|queued| self.inner.meters.expired_by_age(&queued.event));
+            let overdue: Vec<EventId> = overdue.into_iter().map(|queued| queued.event.id.clone()).collect();
             self.inner.queues.expire_queued(self.service, &overdue, now).await?;
         }
     }

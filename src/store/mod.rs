@@ -48,6 +48,32 @@ pub trait Store: Corps + Puppets + Events + ServiceEvents + Tokens + Audit {
 
     /// The back end's name for people: `sqlite`, `mongodb`.
     fn name(&self) -> &'static str;
+
+    /// How much there is, for operators: counted anew at each call, which takes as long as there is much.
+    async fn stock(&self) -> Result<Stock>;
+}
+
+/// How much a store holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stock {
+    /// Registrations that are online.
+    pub online_bots: u64,
+    /// Those that were deregistered.
+    pub offline_bots: u64,
+    /// Live events for bots; their bytes are not counted.
+    pub held: Backlog,
+    /// Live events for services.
+    pub queued: Backlog,
+}
+
+/// Events that wait.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    pub events: u64,
+    /// Of their contents.
+    pub bytes: u64,
+    /// When the first of them arrived.
+    pub oldest: Option<Timestamp>,
 }
 
 /// Corps that an operator declared by the admin API.

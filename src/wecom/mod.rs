@@ -20,13 +20,14 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use http::HeaderValue;
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{counter, histogram};
 use reqwest::{Client, RequestBuilder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::domain::{App, CorpId, Fingerprint, Secret};
+use crate::observe::{Family, Kind, Label, Measure, Span, Values};
 
 /// A grant has some 600 bytes; more than this is no answer of WeCom.
 const GRANT_LIMIT: usize = 64 * 1024;
@@ -137,7 +138,13 @@ impl WecomClient {
         secrets: &[&str],
     ) -> Result<T, WecomError> {
         let started = Instant::now();
+        // WeCom is not told of the trace: it is nobody's who could look.
+        let mut span = Span::begin(Kind::Client, call.endpoint);
+        span.set("server.address", &call.host);
         let result = exchange(request.timeout(self.limit), call, secrets).await;
+        if let Err(error) = &result {
+            span.fail(error);
+        }
         let label = match &result {
             Ok(_) => "ok",
             Err(WecomError::Refused(refusal)) => refusal.class().as_str(),
@@ -232,11 +239,42 @@ fn host(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Describes this module's metrics; called once, when the recorder is in place.
-pub fn describe_metrics() {
-    describe_counter!("wecom_api_requests_total", "Calls to WeCom by endpoint and what came of them");
-    describe_histogram!("wecom_api_request_duration_seconds", Unit::Seconds, "How long WeCom took to answer");
-}
+const ENDPOINTS: Label = Label { name: "endpoint", values: Values::These(&["gettoken", "kf/account/list"]) };
+
+/// The metrics of calls to WeCom.
+pub const METRICS: &[Family] = &[
+    Family {
+        name: "wecom_api_requests_total",
+        measure: Measure::Counter,
+        labels: &[
+            ENDPOINTS,
+            Label {
+                name: "result",
+                values: Values::These(&[
+                    "ok",
+                    "token_rejected",
+                    "bad_credentials",
+                    "not_permitted",
+                    "busy",
+                    "rate_limited",
+                    "caller_error",
+                    "unreachable",
+                    "bad_answer",
+                ]),
+            },
+        ],
+        says: "The gateway's own calls to WeCom by endpoint and what came of them",
+        advice: "`rate_limited` and `bad_credentials` can get the address banned: find the app in the log. `unreachable`: the network, or \
+            `HTTPS_PROXY`. `bad_answer`: something between here and WeCom answers in its place.",
+    },
+    Family {
+        name: "wecom_api_request_duration_seconds",
+        measure: Measure::Durations,
+        labels: &[ENDPOINTS],
+        says: "How long WeCom took to answer",
+        advice: "Callers wait for it only when no token is cached.",
+    },
+];
 
 #[cfg(test)]
 mod tests;

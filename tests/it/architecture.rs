@@ -27,7 +27,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("simulator", &["callback", "domain", "egress", "lifecycle", "services"]),
     ("server", &["lifecycle"]),
-    ("router", &["access_token", "admin", "app", "callback", "http", "manager", "openapi", "proxy"]),
+    (
+        "router",
+        &[
+            "access_token",
+            "admin",
+            "app",
+            "callback",
+            "console",
+            "domain",
+            "http",
+            "manager",
+            "observe",
+            "openapi",
+            "proxy",
+        ],
+    ),
     ("openapi", &["services"]),
     (
         "app",
@@ -41,7 +56,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "egress",
             "http",
             "lifecycle",
+            "live",
             "manager",
+            "observe",
             "proxy",
             "services",
             "store",
@@ -49,25 +66,28 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "wecom",
         ],
     ),
+    ("console", &["admin", "callback", "domain", "http", "live", "store"]),
     ("admin", &["access_token", "callback", "dispatcher", "domain", "http", "services", "store"]),
     ("manager", &["access_token", "dispatcher", "domain", "egress", "http", "store", "wecom"]),
-    ("proxy", &["access_token", "domain", "egress", "http", "lifecycle", "wecom"]),
-    ("callback", &["dispatcher", "domain", "http", "lifecycle", "services", "store"]),
-    ("services", &["dispatcher", "domain", "egress", "lifecycle", "store"]),
-    ("dispatcher", &["domain", "egress", "lifecycle", "store"]),
-    ("access_token", &["domain", "lifecycle", "store", "wecom"]),
-    ("http", &["domain", "lifecycle", "store", "telemetry"]),
-    ("telemetry", &["config", "domain", "lifecycle"]),
+    ("proxy", &["access_token", "domain", "egress", "http", "lifecycle", "live", "observe", "wecom"]),
+    ("callback", &["dispatcher", "domain", "http", "lifecycle", "live", "observe", "services", "store"]),
+    ("services", &["dispatcher", "domain", "egress", "lifecycle", "live", "observe", "store"]),
+    ("dispatcher", &["domain", "egress", "lifecycle", "live", "observe", "store"]),
+    ("access_token", &["domain", "lifecycle", "observe", "store", "wecom"]),
+    ("http", &["domain", "lifecycle", "observe", "store", "telemetry"]),
+    ("telemetry", &["config", "domain", "egress", "lifecycle", "observe"]),
     ("config", &["domain", "egress"]),
-    ("wecom", &["domain", "egress", "store"]),
+    ("wecom", &["domain", "egress", "observe", "store"]),
     ("store", &["domain", "lifecycle"]),
     ("egress", &["domain"]),
+    ("live", &["domain"]),
     ("lifecycle", &[]),
     ("domain", &[]),
+    ("observe", &[]),
 ];
 
 /// Only these may know that the outside speaks HTTP to us through axum.
-const MAY_NAME_AXUM: &[&str] = &["admin", "app", "cli", "http", "openapi", "router", "server", "simulator"];
+const MAY_NAME_AXUM: &[&str] = &["admin", "app", "cli", "console", "http", "openapi", "router", "server", "simulator"];
 
 fn sources() -> Vec<PathBuf> {
     fn walk(dir: &Path, found: &mut Vec<PathBuf>) {

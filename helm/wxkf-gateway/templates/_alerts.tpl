@@ -36,13 +36,23 @@
   severity: warning
   summary: Most deliveries to bots fail; GET /api/admin/puppets names the bots.
 - alert: WxkfGatewayEventsExpired
-  # A counter begins with its first event, which is no increase.
+  # What a process gave up before it was first scraped is no increase.
   expr: >-
     sum(increase(wxkf_dispatch_expired_total{ {{- $of -}} }[15m])) > 0
     or sum(wxkf_dispatch_expired_total{ {{- $of -}} } unless wxkf_dispatch_expired_total{ {{- $of -}} } offset 15m) > 0
   for: 0m
   severity: warning
   summary: Events were given up, because their bot took none for EVENT_TTL; they can be redelivered for a week.
+- alert: WxkfGatewayServiceBehind
+  expr: 'max(wxkf_service_backlog_oldest_age_seconds{ {{- $of -}} }) > {{ $at.serviceBehindSeconds }}'
+  for: 5m
+  severity: warning
+  summary: A service has not taken its events for long; what is beyond 100,000 events or 256 MiB is dropped.
+- alert: WxkfGatewayDegraded
+  expr: 'min by (dependency) (wxkf_dependency_up{ {{- $of -}} }) == 0'
+  for: 5m
+  severity: warning
+  summary: A part of the gateway fails ({{ `{{ $labels.dependency }}` }}); /readyz of the replica says how.
 - alert: WxkfGatewayTokensRefused
   expr: 'sum by (result) (increase(wxkf_access_token_refresh_total{ {{- $of -}} ,result!="ok"}[10m])) > 0'
   for: 10m

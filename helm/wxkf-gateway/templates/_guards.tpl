@@ -91,6 +91,8 @@ settings.{{ $name }} is the chart's own: use {{ get $own $name }}
 {{- else if hasKey $secrets $base }}
 {{- $source := get $secrets $base }}
 settings.{{ $name }} is for a secret, which would be readable in the pod's description: use {{ $source.key }}.{{ $source.inline }} or {{ $source.key }}.existingSecret
+{{- else if regexMatch "^OTEL_EXPORTER_OTLP_(TRACES_)?HEADERS$" $name }}
+settings.{{ $name }} authenticates, and would be readable in the pod's description: give it with extraEnv and valueFrom.secretKeyRef
 {{- else if not (or (has $name $known) (hasPrefix "OTEL_" $name)) }}
 settings.{{ $name }} is no setting of the gateway: `wxkf-gateway serve --help` lists them; other variables go into extraEnv
 {{- else if and (eq $name "HTTPS_PROXY") (contains "@" (toString $value)) }}

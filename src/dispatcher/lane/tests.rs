@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{CorpId, Digest, EventId, OpenKfId, Order, Payload};
+use crate::live::Seen;
 
 fn event(created: i64, arrival_ms: i64, trust: Trust) -> KfEvent {
     let arrival = Timestamp::from_millisecond(arrival_ms).unwrap();
@@ -43,6 +44,25 @@ fn what_is_superseded_waits_along_with_the_newest() {
         assert_eq!(received(receipt), Some(Receipt::Stored));
     }
     assert!(lane.next().is_none());
+}
+
+#[tokio::test]
+async fn whoever_watches_is_told_what_was_superseded_and_what_joined() {
+    let live = Live::new(crate::domain::Clock::default());
+    let mut watch = live.watch();
+    let mut lane = Lane { live, ..Lane::default() };
+    let [first, second, third] = [1, 2, 3].map(|second| event(second, second * 1_000, Trust::Signed));
+    let repeat = KfEvent { id: EventId::new(Timestamp::UNIX_EPOCH), ..first.clone() };
+    offered(&mut lane, first);
+    lane.next().unwrap();
+    let told = [repeat.id.clone(), second.id.clone()];
+    for event in [repeat, second, third] {
+        offered(&mut lane, event);
+    }
+    for (event, step) in told.into_iter().zip([Step::Joined, Step::Superseded]) {
+        let Seen::Hop(hop) = watch.next().await else { panic!("a hop was missed") };
+        assert_eq!((hop.event.as_ref(), &hop.step), (Some(&event), &step));
+    }
 }
 
 #[test]
@@ -183,7 +203,7 @@ fn of_an_account_that_never_had_a_bot_nothing_is_remembered() {
 
 #[test]
 fn a_lane_is_dropped_when_nothing_is_left_in_it() {
-    let lanes = Lanes::new();
+    let lanes = Lanes::new(Live::default());
     let account = event(1, 1, Trust::Signed).account;
     lanes.with(&account, |lane| offered(lane, event(1, 1_000, Trust::Signed)));
     assert_eq!(lanes.peek(&account, |_| ()), Some(()));

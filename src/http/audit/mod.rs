@@ -21,7 +21,7 @@ use axum::http::{Extensions, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use jiff::{SignedDuration, Timestamp};
-use metrics::{counter, describe_counter};
+use metrics::counter;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
@@ -239,14 +239,6 @@ pub async fn to_its_end(State(tasks): State<Tasks>, request: Request, next: Next
     }
     // It fails when the handler panicked.
     tasks.spawn(next.run(request)).await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
-}
-
-/// Says what the metrics of the record mean.
-pub fn describe_metrics() {
-    describe_counter!(
-        "wxkf_audit_entries_total",
-        "Entries of the record of changes, by result: recorded, failed (logged instead), left_out (refusals beyond 20 an hour)"
-    );
 }
 
 #[cfg(test)]

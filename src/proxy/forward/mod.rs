@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use metrics::{Unit, counter, describe_counter, describe_gauge};
+use metrics::counter;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tracing::debug;
@@ -22,6 +22,7 @@ use self::places::{Place, Places};
 use self::tunnel::Passed;
 use crate::egress::{AllowedHost, AllowedHosts, DialError, Dialer};
 use crate::lifecycle::Tasks;
+use crate::observe::{Family, Label, Measure, Values};
 
 /// What a tunnel may take.
 #[derive(Debug, Clone, Copy)]
@@ -144,19 +145,37 @@ fn count(host: Option<&AllowedHost>, form: &'static str, result: &'static str) {
     counter!("wxkf_egress_requests_total", "host" => host, "form" => form, "result" => result).increment(1);
 }
 
-/// Says what the forward proxy's metrics mean.
-pub fn describe_metrics() {
-    describe_counter!(
-        "wxkf_egress_requests_total",
-        "Requests to EGRESS_PORT by host (of EGRESS_HOSTS; any other one is `other`), form (tunnel, absolute) and result"
-    );
-    describe_counter!(
-        "wxkf_egress_bytes_total",
-        Unit::Bytes,
-        "Bytes through tunnels by host and direction (up: from the caller; down: to it)"
-    );
-    describe_gauge!("wxkf_egress_tunnels", Unit::Count, "Open tunnels by host");
-}
+const HOSTS: Label =
+    Label { name: "host", values: Values::Of("those of `EGRESS_HOSTS`; any other one is `other`, in requests alone") };
+
+/// The metrics of the forward proxy.
+pub const METRICS: &[Family] = &[
+    Family {
+        name: "wxkf_egress_requests_total",
+        measure: Measure::Counter,
+        labels: &[
+            HOSTS,
+            Label { name: "form", values: Values::These(&["tunnel", "absolute"]) },
+            Label { name: "result", values: Values::These(&["served", "not_allowed", "full", "unreachable"]) },
+        ],
+        says: "Requests to `EGRESS_PORT` by host, form and result",
+        advice: "`not_allowed`: a program asks for a host beyond `EGRESS_HOSTS`; the log names it. `full`: more tunnels than there are places.",
+    },
+    Family {
+        name: "wxkf_egress_bytes_total",
+        measure: Measure::Counter,
+        labels: &[HOSTS, Label { name: "direction", values: Values::These(&["up", "down"]) }],
+        says: "Bytes through tunnels by host and direction (`up`: from the caller)",
+        advice: "What media costs; what goes through `wxkfRequestProxy` is not in it.",
+    },
+    Family {
+        name: "wxkf_egress_tunnels",
+        measure: Measure::Gauge,
+        labels: &[HOSTS],
+        says: "Open tunnels by host",
+        advice: "Each needs two file descriptors: compare with `process_open_fds`.",
+    },
+];
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ mod schema;
 mod sealed_fields;
 mod service_events;
 mod services;
+mod stock;
 mod tokens;
 
 use std::collections::HashMap;
@@ -39,7 +40,7 @@ use self::events::Holder;
 use self::puppets::{PUPPETS, read_puppet};
 use self::service_events::Appender;
 use super::sealed::MasterKeys;
-use super::{Result, Store, StoreError};
+use super::{Result, Stock, Store, StoreError};
 use crate::domain::{Invalid, OpenKfId, Puppet, Secret};
 use crate::lifecycle::Tasks;
 
@@ -99,6 +100,10 @@ impl Store for MongoStore {
 
     fn name(&self) -> &'static str {
         "mongodb"
+    }
+
+    async fn stock(&self) -> Result<Stock> {
+        stock::count(self).await
     }
 }
 

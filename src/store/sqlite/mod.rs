@@ -14,6 +14,7 @@ mod readers;
 mod rows;
 mod service_events;
 mod services;
+mod stock;
 mod tokens;
 mod writer;
 
@@ -32,7 +33,7 @@ use self::migrations::MigrationError;
 use self::readers::Readers;
 use self::writer::{Durability, Writer};
 use super::sealed::MasterKeys;
-use super::{Lease, Result, Store, StoreError};
+use super::{Lease, Result, Stock, Store, StoreError};
 use crate::domain::{Invalid, Secret, ServiceKey};
 
 /// Reads take microseconds; more connections would only hold more cache.
@@ -225,6 +226,10 @@ impl Store for SqliteStore {
 
     fn name(&self) -> &'static str {
         "sqlite"
+    }
+
+    async fn stock(&self) -> Result<Stock> {
+        self.read(stock::count).await
     }
 }
 

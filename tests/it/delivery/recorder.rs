@@ -42,6 +42,8 @@ pub(crate) struct Dispatch {
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) content_type: String,
+    /// Empty when it was told of no trace.
+    pub(crate) traceparent: String,
     pub(crate) body: Bytes,
     /// The sync token in it.
     pub(crate) token: Option<String>,
@@ -171,10 +173,12 @@ async fn receive(
         return (StatusCode::NOT_FOUND, "Cannot GET /callback");
     }
     let manner = *shared.manners.lock().get(&account).unwrap_or(&*shared.manner.lock());
-    let content_type = headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let (content_type, traceparent) = (header("content-type"), header("traceparent"));
     let (taken, token) = (matches!(manner, Manner::Take | Manner::TakeAfter(_)), token_in(&path, &body));
     let query = query.unwrap_or_default();
-    shared.dispatches.lock().push(Dispatch { account, path, query, content_type, body, token, at, taken });
+    let dispatch = Dispatch { account, path, query, content_type, traceparent, body, token, at, taken };
+    shared.dispatches.lock().push(dispatch);
     match manner {
         Manner::Take => {}
         Manner::TakeAfter(delay) => tokio::time::sleep(delay).await,

@@ -8,6 +8,7 @@ pub mod model;
 pub mod puppets;
 pub mod queues;
 pub mod rows;
+pub mod stock;
 pub mod tokens;
 
 use std::any::Any;
@@ -49,6 +50,7 @@ macro_rules! conformance {
                 trimmed_to_their_number, trimmed_to_their_bytes, dropped_with_their_service, swept_when_old;
             audit: absence, every_field_comes_back, a_second_entry_of_an_id_changes_nothing,
                 listed_newest_first_page_by_page, swept_by_age_and_by_number;
+            stock: absence, what_is_live_is_counted;
             model: random_interleavings_agree_with_a_model;
         }
     };
