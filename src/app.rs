@@ -17,7 +17,7 @@ use crate::callback::Callbacks;
 use crate::config::{self, Config, DispatchFormat, Registration};
 use crate::dispatcher::{Dispatcher, DispatcherSettings, Format, Forwarder, RetryPolicy};
 use crate::domain::{Clock, Invalid};
-use crate::egress::{self, Dialer};
+use crate::egress::{self, Dialer, Passage};
 use crate::http::audit::Trail;
 use crate::http::auth::{Door, Keyring};
 use crate::http::health::{Checked, Health};
@@ -115,6 +115,8 @@ pub enum BuildError {
     AdminToken(std::io::Error),
     #[error("cannot set up outgoing calls: {0}")]
     Http(#[from] reqwest::Error),
+    #[error("WECOM_API_BASE_URL is no address to call: {0}")]
+    BaseUrl(#[from] http::Error),
 }
 
 /// A gateway: it can be served at once, and is ready when it has been started.
@@ -196,7 +198,12 @@ impl App {
 
         let (proxy, exceptions) = (config.https_proxy.as_ref(), config.no_proxy.as_deref());
         let common = egress::wecom_client(proxy, exceptions, proxy::SILENCE_LIMIT)?;
-        let outbound = Outbound::new(common, directory.clone(), proxy::SILENCE_LIMIT);
+        let mut outbound = Outbound::new(common, directory.clone(), proxy::SILENCE_LIMIT);
+        if proxy.is_none()
+            && let Some(direct) = Passage::direct(proxy::SILENCE_LIMIT)
+        {
+            outbound = outbound.passing(direct);
+        }
         let wecom = wecom_client(config, outbound.clone());
         let tokens = access_tokens(config, cache, &corps, &store, &wecom, &clock, &tasks);
         let replica = format!("{:016x}", rand::random::<u64>());
@@ -213,7 +220,7 @@ impl App {
         };
         let dispatcher = dispatcher(config, http.clone(), &around);
         let services = services(config, http, &around);
-        let api = ApiProxy::new(config.wecom_api_base_url.clone(), outbound, tokens.clone(), live.clone());
+        let api = ApiProxy::new(&config.wecom_api_base_url, outbound, tokens.clone(), live.clone())?;
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
         let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());

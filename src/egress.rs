@@ -8,12 +8,16 @@ mod answer;
 mod dial;
 mod hosts;
 mod mark;
+mod passage;
 
 pub use answer::{denied, fault_in_words, status_of};
 pub use dial::{DialError, Dialer};
 pub use hosts::{AllowedHost, AllowedHosts};
 pub use mark::{PROXY_MARK, ProxyMark};
+pub use passage::{BodyError, PassError, Passage, PassedBody};
 
+use std::error::Error;
+use std::iter::successors;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
@@ -165,18 +169,24 @@ pub fn dispatch_client(denied: &DenyList, limit: Duration) -> reqwest::Result<Cl
         .build()
 }
 
-/// The client towards whoever collects traces: an address of the operator's, never through the proxy for WeCom.
-pub fn collector_client(limit: Duration) -> reqwest::Result<Client> {
-    builder().connect_timeout(limit.min(Duration::from_secs(3))).timeout(limit).build()
+/// For a connection to WeCom.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// WeCom's addresses change several times a day, so connections are not kept for long.
+const IDLE_LIMIT: Duration = Duration::from_secs(15);
+
+/// What an error came from, the nearest first.
+pub fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    successors(error.source(), |&cause| cause.source())
 }
 
-/// The client towards WeCom. Its addresses change several times a day, so connections are not kept
-/// for long. `silence` is how long nothing may come in the middle of an answer.
+/// The client towards whoever collects traces: an address of the operator's, never through the proxy for WeCom.
+pub fn collector_client(limit: Duration) -> reqwest::Result<Client> {
+    builder().connect_timeout(limit.min(CONNECT_LIMIT)).timeout(limit).build()
+}
+
+/// The client towards WeCom. `silence` is how long nothing may come in the middle of an answer.
 pub fn wecom_client(proxy: Option<&Url>, no_proxy: Option<&str>, silence: Duration) -> reqwest::Result<Client> {
-    let mut builder = builder()
-        .connect_timeout(Duration::from_secs(3))
-        .read_timeout(silence)
-        .pool_idle_timeout(Duration::from_secs(15));
+    let mut builder = builder().connect_timeout(CONNECT_LIMIT).read_timeout(silence).pool_idle_timeout(IDLE_LIMIT);
     if let Some(proxy) = proxy {
         let exceptions = no_proxy.and_then(NoProxy::from_string);
         let marked = Proxy::all(proxy.clone())?.headers(ProxyMark::of(proxy).into());

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
@@ -28,6 +30,16 @@ impl Bot {
 
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// How long it takes until so many have come.
+    pub async fn has_taken(&self, pokes: u64) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        while self.pokes() < pokes {
+            ensure!(began.elapsed() < Duration::from_secs(120), "{} of {pokes} arrived", self.pokes());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(began.elapsed())
     }
 
     pub fn pokes(&self) -> u64 {

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use url::Url;
 use wxkf_gateway::domain::{Clock, EncodingAesKey};
 
-use crate::events::{self, AES_KEY, CORP};
+use crate::events::{self, AES_KEY, Callback, News};
 
 /// One round.
 pub struct Measured {
@@ -31,12 +31,12 @@ impl Measured {
 }
 
 /// Posts callbacks, every one of its own, and counts those that were acknowledged.
-pub async fn callbacks(url: &str, callers: usize, round: Duration) -> anyhow::Result<Measured> {
+pub async fn callbacks(url: &str, news: News, callers: usize, round: Duration) -> anyhow::Result<Measured> {
     let key = EncodingAesKey::parse(AES_KEY)?;
     let clock = Clock::default();
     run(url, callers, round, move |host| {
-        let (query, body) = events::next(&key, &clock);
-        Ok(Request::post(format!("/callback/{CORP}?{query}"))
+        let Callback { corp, query, body } = events::next(news, &key, &clock);
+        Ok(Request::post(format!("/callback/{corp}?{query}"))
             .header("host", host)
             .header("content-type", "text/xml")
             .body(Full::from(body))?)

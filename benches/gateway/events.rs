@@ -18,23 +18,53 @@ pub fn account(index: usize) -> String {
     format!("wkBenchmark{index:08}")
 }
 
-/// Query and body of the next callback: accounts in turn, every sync token used once.
-pub fn next(key: &EncodingAesKey, clock: &Clock) -> (String, String) {
+/// The corps of services.
+pub fn corp(index: usize) -> String {
+    format!("{CORP}{index:04}")
+}
+
+/// What the service of this number in its corp takes.
+pub fn service_event(index: usize) -> String {
+    format!("benchmark_{index}")
+}
+
+/// What callbacks tell of.
+#[derive(Clone, Copy)]
+pub enum News {
+    /// The accounts of one corp in turn.
+    Accounts,
+    /// The services of all corps in turn.
+    Services { corps: usize, each: usize },
+}
+
+/// A callback, encrypted as WeCom does it.
+pub struct Callback {
+    pub corp: String,
+    pub query: String,
+    pub body: String,
+}
+
+/// The next callback: nothing is told twice.
+pub fn next(news: News, key: &EncodingAesKey, clock: &Clock) -> Callback {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let account = account(usize::try_from(number).unwrap_or_default() % ACCOUNTS);
+    let number = usize::try_from(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or_default();
+    let (corp, event) = match news {
+        News::Accounts => (CORP.to_owned(), "kf_msg_or_event".to_owned()),
+        News::Services { corps, each } => (corp(number % corps), service_event(number / corps % each)),
+    };
     let message = format!(
-        "<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><CreateTime>{}</CreateTime><MsgType><![CDATA[event]]></MsgType>\
-         <Event><![CDATA[kf_msg_or_event]]></Event><Token><![CDATA[ENC{number:030}]]></Token>\
-         <OpenKfId><![CDATA[{account}]]></OpenKfId></xml>",
+        "<xml><ToUserName><![CDATA[{corp}]]></ToUserName><CreateTime>{}</CreateTime><MsgType><![CDATA[event]]></MsgType>\
+         <Event><![CDATA[{event}]]></Event><Token><![CDATA[ENC{number:030}]]></Token>\
+         <OpenKfId><![CDATA[{}]]></OpenKfId></xml>",
         clock.now().as_second(),
+        account(number % ACCOUNTS),
     );
-    let encrypted = crypto::encrypt(key.key(), b"0123456789abcdef", message.as_bytes(), CORP);
+    let encrypted = crypto::encrypt(key.key(), b"0123456789abcdef", message.as_bytes(), &corp);
     let (timestamp, nonce) = (clock.now().as_second().to_string(), number.to_string());
     let signature = crypto::signature(TOKEN, &timestamp, &nonce, &encrypted);
     let signature = String::from_utf8_lossy(&signature);
     let query = format!("msg_signature={signature}&timestamp={timestamp}&nonce={nonce}");
     let body =
-        format!("<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><Encrypt><![CDATA[{encrypted}]]></Encrypt></xml>");
-    (query, body)
+        format!("<xml><ToUserName><![CDATA[{corp}]]></ToUserName><Encrypt><![CDATA[{encrypted}]]></Encrypt></xml>");
+    Callback { corp, query, body }
 }

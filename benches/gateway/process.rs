@@ -98,11 +98,26 @@ impl Gateway {
     }
 
     /// Makes the corp known without any bot.
-    pub async fn declare_corp(&self) -> anyhow::Result<()> {
-        let corp = json!({"credentials": [{"token": TOKEN, "encodingAESKey": AES_KEY}]});
-        let url = format!("{}/api/admin/corps/{CORP}", self.url);
-        let answer = self.http.put(url).bearer_auth(&self.admin_token).json(&corp).send().await?;
-        ensure!(answer.status().is_success(), "declaring the corp: {}", answer.status());
+    pub async fn declare_corp(&self, corp: &str) -> anyhow::Result<()> {
+        self.declare(corp, &json!({"credentials": [{"token": TOKEN, "encodingAESKey": AES_KEY}]})).await
+    }
+
+    /// So many corps, each with so many services at one address, each of which takes an event of its own.
+    pub async fn declare_services(&self, corps: usize, each: usize, url: &str) -> anyhow::Result<()> {
+        for corp in (0..corps).map(events::corp) {
+            self.declare_corp(&corp).await?;
+            for service in 0..each {
+                let declared = json!({"url": url, "format": "json", "events": [events::service_event(service)]});
+                self.declare(&format!("{corp}/services/s{service}"), &declared).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn declare(&self, what: &str, declared: &serde_json::Value) -> anyhow::Result<()> {
+        let url = format!("{}/api/admin/corps/{what}", self.url);
+        let answer = self.http.put(url).bearer_auth(&self.admin_token).json(declared).send().await?;
+        ensure!(answer.status().is_success(), "declaring {what}: {}", answer.status());
         Ok(())
     }
 

@@ -26,6 +26,12 @@ impl Report {
         println!("{memory:.1} MiB resident {when}");
     }
 
+    /// How long after its callers had ended each round's last event came.
+    pub fn arrived(&mut self, row: &str, after: &[Duration]) {
+        let seconds: Vec<String> = after.iter().map(|after| format!("{:.1}", after.as_secs_f64())).collect();
+        println!("{row}: all had arrived {} s after the rounds", seconds.join(", "));
+    }
+
     pub fn compare(&mut self, name: &str, ours: &[Measured], bare: &[Measured], pokes: Option<f64>) {
         let (our_rate, our_low, our_high) = rates(ours);
         let (bare_rate, bare_low, bare_high) = rates(bare);

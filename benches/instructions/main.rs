@@ -70,7 +70,7 @@ fn post(runtime: &Runtime, router: &Router, callbacks: Vec<Request<Body>>) -> an
 fn made(callbacks: usize) -> anyhow::Result<Vec<Request<Body>>> {
     let (key, clock) = (EncodingAesKey::parse(AES_KEY)?, Clock::default());
     let callback = |_| {
-        let (query, body) = events::next(&key, &clock);
+        let events::Callback { query, body, .. } = events::next(events::News::Accounts, &key, &clock);
         Ok(Request::post(format!("/callback/{CORP}?{query}")).body(Body::from(body))?)
     };
     (0..callbacks).map(callback).collect()

@@ -51,8 +51,8 @@ enum Command {
     /// Prints the OpenAPI document of the HTTP interface
     Openapi,
     /// Exits with 0 when the gateway on this machine is ready or degraded, with 1 when it is not
-    #[command(mut_args = only(&["PORT", "OPS_PORT", "BIND_ADDRESS"]))]
-    Healthcheck(SettingFlags),
+    #[command(mut_args = only(&["PORT", "PUBLIC_PORT", "OPS_PORT", "BIND_ADDRESS"]))]
+    Healthcheck(healthcheck::Args),
     /// Prints the admin token that the gateway generated, and the link of the console
     #[command(mut_args = only(&["DATA_DIR", "PORT", "OPS_PORT"]))]
     AdminToken(SettingFlags),
@@ -106,7 +106,7 @@ impl Command {
         match self {
             Self::Serve(settings) => serve::run(&settings),
             Self::Openapi => openapi::run(),
-            Self::Healthcheck(settings) => healthcheck::run(&settings),
+            Self::Healthcheck(args) => healthcheck::run(&args),
             Self::AdminToken(settings) => admin_token::run(&settings),
             Self::Explain(args) => explain::run(&args),
             Self::Copy(args) => copy::run(&args),

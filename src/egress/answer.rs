@@ -1,12 +1,11 @@
 //! How a call of a bot or a service ended, in words for operators that hold no URL.
 
 use std::error::Error;
-use std::iter::successors;
 use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 
-use super::Denied;
+use super::{Denied, causes};
 
 /// The status of an answer whose body says nothing that is needed. A connection with more to read is
 /// dropped instead of drained.
@@ -23,7 +22,7 @@ pub async fn status_of(mut response: Response) -> StatusCode {
 
 /// Why the name of the other side gave no address, when `DISPATCH_DENY_NETWORKS` forbids them all.
 pub fn denied(error: &reqwest::Error) -> Option<&Denied> {
-    successors(error.source(), |&error| error.source()).find_map(|error| error.downcast_ref())
+    causes(error).find_map(|cause| cause.downcast_ref())
 }
 
 /// Why `whom` did not answer. The outermost text names the URL, whose query is nobody's business; the

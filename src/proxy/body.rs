@@ -2,11 +2,11 @@
 //! once more.
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use http_body_util::{BodyExt as _, Full};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Chunk;
 use super::gather::{Gathered, gather};
+use crate::egress::PassedBody;
 
 /// A larger body is not kept.
 const KEPT: usize = 1024 * 1024;
@@ -25,7 +25,7 @@ enum Content {
     /// All of it, to be sent as often as is needed.
     Whole(Bytes),
     /// To be sent once.
-    Stream(BoxStream<'static, Chunk>),
+    Stream(PassedBody),
     Sent,
 }
 
@@ -35,8 +35,8 @@ impl CallBody {
     }
 
     /// What comes in over the connection.
-    pub fn stream(chunks: BoxStream<'static, Chunk>) -> Self {
-        Self { content: Content::Stream(chunks), _place: None }
+    pub fn stream(body: PassedBody) -> Self {
+        Self { content: Content::Stream(body), _place: None }
     }
 
     /// Reads the body to its end when it is small; otherwise it goes on as a stream.
@@ -45,13 +45,13 @@ impl CallBody {
             return;
         }
         let Ok(place) = PLACES.try_acquire() else { return };
-        let Content::Stream(chunks) = std::mem::replace(&mut self.content, Content::Sent) else { return };
-        match gather(chunks, KEPT).await {
+        let Content::Stream(body) = std::mem::replace(&mut self.content, Content::Sent) else { return };
+        match gather(body, KEPT).await {
             Gathered::Whole(whole) => {
                 self.content = Content::Whole(whole);
                 self._place = Some(place);
             }
-            Gathered::Stream(chunks) => self.content = Content::Stream(chunks),
+            Gathered::Streamed(body) => self.content = Content::Stream(body),
         }
     }
 
@@ -59,16 +59,17 @@ impl CallBody {
         matches!(self.content, Content::None | Content::Whole(_))
     }
 
-    pub(super) fn take(&mut self) -> Option<reqwest::Body> {
-        if let Content::Whole(whole) = &self.content {
-            return Some(whole.clone().into());
-        }
-        if self.can_be_repeated() {
-            return None;
+    /// What is sent now: nothing when it was a stream, and sent.
+    pub(super) fn take(&mut self) -> PassedBody {
+        let whole = |bytes: Bytes| Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
+        match &self.content {
+            Content::None => return whole(Bytes::new()),
+            Content::Whole(bytes) => return whole(bytes.clone()),
+            Content::Stream(_) | Content::Sent => {}
         }
         match std::mem::replace(&mut self.content, Content::Sent) {
-            Content::Stream(chunks) => Some(reqwest::Body::wrap_stream(chunks)),
-            _ => None,
+            Content::Stream(body) => body,
+            _ => whole(Bytes::new()),
         }
     }
 }
@@ -87,19 +88,19 @@ impl std::fmt::Debug for CallBody {
 
 #[cfg(test)]
 mod tests {
-    use futures::StreamExt as _;
     use futures::stream;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
 
     use super::*;
 
     fn chunks(sizes: &[usize]) -> CallBody {
-        let chunks: Vec<Chunk> = sizes.iter().map(|&size| Ok(Bytes::from(vec![b'x'; size]))).collect();
-        CallBody::stream(stream::iter(chunks).boxed())
+        let chunks: Vec<_> = sizes.iter().map(|&size| Ok(Frame::data(Bytes::from(vec![b'x'; size])))).collect();
+        CallBody::stream(StreamBody::new(stream::iter(chunks)).boxed_unsync())
     }
 
     async fn length(body: &mut CallBody) -> usize {
-        use http_body_util::BodyExt as _;
-        body.take().unwrap().collect().await.unwrap().to_bytes().len()
+        body.take().collect().await.unwrap().to_bytes().len()
     }
 
     #[tokio::test]
@@ -113,6 +114,6 @@ mod tests {
         large.keep().await;
         assert!(!large.can_be_repeated());
         assert_eq!(length(&mut large).await, KEPT + 510);
-        assert!(large.take().is_none(), "it was sent");
+        assert_eq!(length(&mut large).await, 0, "it was sent");
     }
 }

@@ -1,36 +1,38 @@
-//! Reads a stream as a whole while it is small; what is not, or breaks off, goes on as it came.
+//! Reads a body as a whole while it is small; what is not, or breaks off, goes on as it came.
 
 use bytes::Bytes;
-use futures::StreamExt as _;
-use futures::stream::{self, BoxStream};
+use futures::stream::{self, StreamExt as _};
+use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 
-use super::Chunk;
+use crate::egress::PassedBody;
 
 pub(super) enum Gathered {
     /// All of it.
     Whole(Bytes),
     /// Larger than the limit, or broken off: what was read, and the rest behind it.
-    Stream(BoxStream<'static, Chunk>),
+    Streamed(PassedBody),
 }
 
-pub(super) async fn gather(mut chunks: BoxStream<'static, Chunk>, limit: usize) -> Gathered {
+pub(super) async fn gather(mut body: PassedBody, limit: usize) -> Gathered {
     let (mut read, mut length) = (Vec::new(), 0);
     let broken = loop {
-        match chunks.next().await {
-            Some(Ok(chunk)) => {
-                length += chunk.len();
-                read.push(chunk);
+        match body.frame().await {
+            Some(Ok(frame)) => {
+                length += frame.data_ref().map_or(0, Bytes::len);
+                read.push(frame);
             }
             // Told to whoever reads on.
             Some(Err(error)) => break Some(Err(error)),
-            None => return Gathered::Whole(joined(read)),
+            None => {
+                return Gathered::Whole(joined(read.into_iter().filter_map(|frame| frame.into_data().ok()).collect()));
+            }
         }
         if length > limit {
             break None;
         }
     };
-    let before = read.into_iter().map(Ok).chain(broken);
-    Gathered::Stream(stream::iter(before).chain(chunks).boxed())
+    let before = stream::iter(read.into_iter().map(Ok).chain(broken));
+    Gathered::Streamed(StreamBody::new(before.chain(BodyStream::new(body))).boxed_unsync())
 }
 
 /// Most bodies come in one piece, which is not copied.

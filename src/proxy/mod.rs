@@ -16,10 +16,8 @@ pub mod routes;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Request};
 use metrics::counter;
-use reqwest::Response;
 use tracing::{info, warn};
 use url::Url;
 
@@ -28,7 +26,8 @@ use crate::domain::{App, CorpId, Secret};
 use crate::live::{Live, Rate};
 use crate::observe::{Family, Kind, Label, Measure, Span, Values};
 use crate::wecom::{self, Outbound, UnusableProxy};
-use answer::Verdict;
+use answer::{Answer, Verdict};
+use path::ApiBase;
 use query::{Bearer, Query};
 
 pub use body::CallBody;
@@ -58,12 +57,14 @@ pub enum ProxyError {
     Unreachable(&'static str),
     #[error(transparent)]
     NoWay(#[from] UnusableProxy),
+    #[error("the call makes no address: {0}")]
+    NoAddress(#[from] http::Error),
 }
 
 /// Passes calls on to WeCom.
 #[derive(Debug)]
 pub struct ApiProxy {
-    base: Url,
+    base: ApiBase,
     outbound: Outbound,
     tokens: AccessTokens,
     live: Live,
@@ -79,18 +80,18 @@ struct Filled {
 
 impl ApiProxy {
     /// `base` is `WECOM_API_BASE_URL`.
-    pub fn new(base: Url, outbound: impl Into<Outbound>, tokens: AccessTokens, live: Live) -> Self {
-        Self { base, outbound: outbound.into(), tokens, live }
+    pub fn new(base: &Url, outbound: Outbound, tokens: AccessTokens, live: Live) -> Result<Self, http::Error> {
+        Ok(Self { base: ApiBase::of(base)?, outbound, tokens, live })
     }
 
     /// Passes the call on, with a live token in it, and returns the answer as soon as it begins.
-    pub async fn call(&self, mut call: Call) -> Result<answer::Answer, ProxyError> {
+    pub async fn call(&self, mut call: Call) -> Result<Answer, ProxyError> {
         self.live.count(Rate::Proxied);
         let query = std::mem::take(&mut call.query);
         let query = Query::parse(&query);
         let Some(filled) = self.fill(&query).await? else {
             let response = self.send(&mut call, query.as_it_came(), None).await?;
-            return Ok(answer::Answer::of(response));
+            return Ok(response);
         };
         call.body.keep().await;
         let response = self.send(&mut call, &query.with(&filled.token), Some(&filled.corp)).await?;
@@ -101,8 +102,7 @@ impl ApiProxy {
         match self.other_token(&filled).await {
             Some(other) if call.body.can_be_repeated() => {
                 counter!("wxkf_proxy_healed_total").increment(1);
-                let response = self.send(&mut call, &query.with(&other), Some(&filled.corp)).await?;
-                Ok(answer::Answer::of(response))
+                self.send(&mut call, &query.with(&other), Some(&filled.corp)).await
             }
             _ => Ok(answer),
         }
@@ -142,32 +142,30 @@ impl ApiProxy {
 
     /// A connection that does not come about is tried once more, at a fresh address: WeCom's change
     /// several times a day. The call of a known corp takes the corp's way.
-    async fn send(&self, call: &mut Call, query: &str, corp: Option<&CorpId>) -> Result<Response, ProxyError> {
-        let http = match corp {
-            Some(corp) => self.outbound.of(corp).await?,
-            None => self.outbound.common(),
-        };
-        let url = call.path.at(&self.base, query);
+    async fn send(&self, call: &mut Call, query: &str, corp: Option<&CorpId>) -> Result<Answer, ProxyError> {
+        let passage = self.outbound.passage(corp).await?;
+        let address = self.base.address(&call.path, query)?;
         let mut again = call.body.can_be_repeated();
         loop {
-            let request = http.request(call.method.clone(), url.clone()).headers(call.headers.clone());
-            let request = match call.body.take() {
-                Some(body) => request.body(body),
-                None => request,
-            };
+            let mut request = Request::new(call.body.take());
+            *request.method_mut() = call.method.clone();
+            *request.uri_mut() = address.clone();
+            *request.headers_mut() = call.headers.clone();
             let mut span = Span::begin(Kind::Client, "call WeCom");
             span.set("http.request.method", &call.method);
             span.set("url.path", &call.path);
-            let failed = match request.send().await {
-                Ok(response) => {
-                    span.count("http.response.status_code", response.status().as_u16());
-                    return Ok(response);
+            let failed = match passage.send(request).await {
+                Ok(mut answer) => {
+                    span.count("http.response.status_code", answer.status().as_u16());
+                    headers::strip(answer.headers_mut());
+                    return Ok(answer);
                 }
                 Err(error) => error,
             };
-            span.fail(&wecom::fault_of(&failed));
+            let fault = wecom::fault_of_passing(&failed);
+            span.fail(&fault);
             if !failed.is_connect() || !std::mem::take(&mut again) {
-                return Err(ProxyError::Unreachable(wecom::fault_of(&failed)));
+                return Err(ProxyError::Unreachable(fault));
             }
         }
     }
@@ -194,6 +192,3 @@ pub const METRICS: &[Family] = &[
         advice: "Now and then is in order. Many: another program fetches tokens of the same app; give it the gateway's.",
     },
 ];
-
-/// The bytes that are kept of a body, and of an answer that is judged.
-type Chunk = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use http::Uri;
+use http::uri::{Authority, Scheme};
 use url::Url;
 
 use crate::domain::Invalid;
@@ -28,14 +30,34 @@ impl ApiPath {
     pub fn is_gettoken(&self) -> bool {
         self.0 == "gettoken"
     }
+}
 
-    /// The address of the call at this base.
-    pub(super) fn at(&self, base: &Url, query: &str) -> Url {
-        let mut url = base.clone();
-        let path = format!("{}/cgi-bin/{}", base.path().trim_end_matches('/'), self.0);
-        url.set_path(&path);
-        url.set_query(Some(query).filter(|query| !query.is_empty()));
-        url
+/// Where calls go: `WECOM_API_BASE_URL`, taken apart once.
+#[derive(Debug, Clone)]
+pub(super) struct ApiBase {
+    scheme: Scheme,
+    authority: Authority,
+    /// Without a slash at its end.
+    path: String,
+}
+
+impl ApiBase {
+    /// Without the user and password that the URL may name: WeCom asks for none.
+    pub(super) fn of(url: &Url) -> Result<Self, http::Error> {
+        let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        Ok(Self {
+            scheme: url.scheme().parse()?,
+            authority: authority.parse()?,
+            path: url.path().trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// The address of a call. The query goes on as it was written.
+    pub(super) fn address(&self, path: &ApiPath, query: &str) -> Result<Uri, http::Error> {
+        let mark = if query.is_empty() { "" } else { "?" };
+        let path = [&self.path, "/cgi-bin/", &path.0, mark, query].concat();
+        let address = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+        address.path_and_query(path).build()
     }
 }
 
@@ -82,20 +104,21 @@ mod tests {
 
     #[test]
     fn keeps_the_base_and_the_query() {
-        let base = Url::parse("https://wecom.example.com/private/").unwrap();
+        let base = ApiBase::of(&Url::parse("https://u:p@wecom.example.com:8443/private/").unwrap()).unwrap();
         let path = ApiPath::parse("kf/sync_msg").unwrap();
-        assert_eq!(path.at(&base, "a=%2B&b").as_str(), "https://wecom.example.com/private/cgi-bin/kf/sync_msg?a=%2B&b");
-        assert_eq!(path.at(&base, "").as_str(), "https://wecom.example.com/private/cgi-bin/kf/sync_msg");
+        let address = |query: &str| base.address(&path, query).unwrap().to_string();
+        assert_eq!(address("a=%2B&b"), "https://wecom.example.com:8443/private/cgi-bin/kf/sync_msg?a=%2B&b");
+        assert_eq!(address(""), "https://wecom.example.com:8443/private/cgi-bin/kf/sync_msg");
     }
 
     proptest! {
         #[test]
         fn what_is_taken_stays_below_cgi_bin(raw in "[a-z./%2eEfF\\\\;:@]{0,20}") {
-            let base = Url::parse("https://qyapi.weixin.qq.com").unwrap();
+            let base = ApiBase::of(&Url::parse("https://qyapi.weixin.qq.com").unwrap()).unwrap();
             if let Ok(path) = ApiPath::parse(&raw) {
-                let url = path.at(&base, "");
-                prop_assert_eq!(url.path(), format!("/cgi-bin/{raw}"));
-                prop_assert_eq!(url.host_str(), base.host_str());
+                let address = base.address(&path, "").unwrap();
+                prop_assert_eq!(address.path(), format!("/cgi-bin/{raw}"));
+                prop_assert_eq!(address.host(), Some("qyapi.weixin.qq.com"));
             }
         }
     }

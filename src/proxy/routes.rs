@@ -10,12 +10,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use futures::StreamExt as _;
+use http_body_util::BodyExt as _;
 use metrics::counter;
 use tracing::{debug, warn};
 use utoipa::ToSchema;
 
-use super::answer::{Answer, AnswerBody};
+use super::answer::Answer;
 use super::{ApiPath, ApiProxy, Call, CallBody, ProxyError, headers};
 use crate::access_token::AccessTokens;
 use crate::access_token::routes::{self as token_routes, TokenAnswer};
@@ -79,7 +79,8 @@ macro_rules! route {
             caller: Caller,
             request: Request,
         ) -> Response {
-            pass(&proxy, &tokens, caller, request, $prefix).await
+            // The router moves a call about, layer by layer.
+            Box::pin(pass(&proxy, &tokens, caller, request, $prefix)).await
         }
     };
 }
@@ -113,13 +114,12 @@ pub(super) async fn pass(
         parts.headers.remove(header::AUTHORIZATION);
     }
     let has_body = parts.method != Method::GET && parts.method != Method::HEAD;
-    let chunks = || body.into_data_stream().map(|chunk| chunk.map_err(Into::into)).boxed();
     let call = Call {
         method: parts.method,
         path,
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers,
-        body: if has_body { CallBody::stream(chunks()) } else { CallBody::none() },
+        body: if has_body { CallBody::stream(body.map_err(Into::into).boxed_unsync()) } else { CallBody::none() },
     };
     answer(proxy.call(call).await)
 }
@@ -128,24 +128,16 @@ fn answer(outcome: Result<Answer, ProxyError>) -> Response {
     let label = match &outcome {
         Ok(_) => "answered",
         Err(ProxyError::Token(_)) => "no_token",
-        Err(ProxyError::Unreachable(_) | ProxyError::NoWay(_)) => "unreachable",
+        Err(ProxyError::Unreachable(_) | ProxyError::NoWay(_) | ProxyError::NoAddress(_)) => "unreachable",
     };
     counter!("wxkf_proxy_requests_total", "result" => label).increment(1);
     match outcome {
-        Ok(answer) => {
-            let mut response = Response::new(match answer.body {
-                AnswerBody::Whole(whole) => Body::from(whole),
-                AnswerBody::Stream(chunks) => Body::from_stream(chunks),
-            });
-            *response.status_mut() = answer.status;
-            *response.headers_mut() = answer.headers;
-            response
-        }
+        Ok(answer) => answer.map(Body::new),
         Err(ProxyError::Token(error)) => {
             debug!(%error, "a call has no token");
             refused(StatusCode::OK, error.errcode(), error.errmsg())
         }
-        Err(error @ (ProxyError::Unreachable(_) | ProxyError::NoWay(_))) => {
+        Err(error @ (ProxyError::Unreachable(_) | ProxyError::NoWay(_) | ProxyError::NoAddress(_))) => {
             warn!(%error, "a call was not answered");
             refused(StatusCode::BAD_GATEWAY, Errcode::UNREACHABLE, error.to_string())
         }

@@ -1,13 +1,14 @@
 //! How a call to WeCom fails, in words that hold neither a URL nor a secret.
 
 use std::borrow::Cow;
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::errcode::{Api, Class, Errcode};
+use crate::egress::{PassError, causes};
 
 /// As much of WeCom's own text as is worth keeping.
 const ERRMSG_LIMIT: usize = 512;
@@ -107,11 +108,19 @@ fn spellings(secret: &str) -> [String; 4] {
 
 /// Names the fault of a call; reqwest's own text holds the URL, and with it the secret.
 pub fn fault_of(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
+    fault_among(error, error.is_timeout(), error.is_connect())
+}
+
+/// As [`fault_of`], of a call that is passed on.
+pub fn fault_of_passing(error: &PassError) -> &'static str {
+    fault_among(error, error.is_timeout(), error.is_connect())
+}
+
+fn fault_among(error: &(dyn Error + 'static), timed_out: bool, connecting: bool) -> &'static str {
+    if timed_out {
         return "timed out";
     }
-    let mut source = error.source();
-    while let Some(cause) = source {
+    for cause in causes(error) {
         if let Some(named) = cause.downcast_ref::<io::Error>().and_then(named_io_fault) {
             return named;
         }
@@ -125,9 +134,8 @@ pub fn fault_of(error: &reqwest::Error) -> &'static str {
         if let Some(named) = named_proxy_fault(&text).filter(|_| cause.source().is_none()) {
             return named;
         }
-        source = cause.source();
     }
-    if error.is_connect() { "no connection" } else { "the connection broke" }
+    if connecting { "no connection" } else { "the connection broke" }
 }
 
 /// hyper-util's error of a tunnel has no public type.

@@ -12,7 +12,7 @@ mod outbound;
 
 pub use accounts::{AccountAccess, ListedAccount};
 pub use errcode::{Api, Class, Errcode};
-pub use error::{Refusal, WecomError, fault_of};
+pub use error::{Refusal, WecomError, fault_of, fault_of_passing};
 pub use outbound::{Outbound, UnusableProxy};
 
 use std::sync::Arc;

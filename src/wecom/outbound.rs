@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use url::Url;
 
 use crate::domain::{CorpId, Fingerprint, Secret};
-use crate::egress;
+use crate::egress::{self, Passage};
 use crate::store::Directory;
 
 /// Clients kept, one for each proxy; one that was left out is built again.
@@ -38,6 +38,8 @@ impl UnusableProxy {
 #[derive(Debug, Clone)]
 pub struct Outbound {
     common: Client,
+    /// The same way for calls that are passed on.
+    passage: Passage,
     own: Option<Arc<OwnWays>>,
 }
 
@@ -52,7 +54,7 @@ struct OwnWays {
 /// The same way for all corps.
 impl From<Client> for Outbound {
     fn from(common: Client) -> Self {
-        Self { common, own: None }
+        Self { passage: Passage::through(common.clone()), common, own: None }
     }
 }
 
@@ -61,7 +63,12 @@ impl Outbound {
     /// through the proxies of the others.
     pub fn new(common: Client, directory: Arc<Directory>, silence: Duration) -> Self {
         let clients = Cache::builder().max_capacity(CLIENTS).time_to_idle(UNUSED).build();
-        Self { common, own: Some(Arc::new(OwnWays { directory, silence, clients })) }
+        Self { own: Some(Arc::new(OwnWays { directory, silence, clients })), ..common.into() }
+    }
+
+    /// The same with another common way for calls that are passed on.
+    pub fn passing(self, passage: Passage) -> Self {
+        Self { passage, ..self }
     }
 
     /// The client of calls for nobody in particular.
@@ -71,11 +78,24 @@ impl Outbound {
 
     /// The client of the corp's calls.
     pub async fn of(&self, corp: &CorpId) -> Result<Client, UnusableProxy> {
-        let Some(own) = &self.own else { return Ok(self.common()) };
-        match own.proxy_of(corp).await {
-            Some(proxy) => own.client(&proxy).inspect_err(|error| warn!(corp.id = %corp, %error, "no call is made")),
-            None => Ok(self.common()),
-        }
+        Ok(self.own_client(corp).await?.unwrap_or_else(|| self.common()))
+    }
+
+    /// The way of calls that are passed on; those for nobody in particular take the common one.
+    pub async fn passage(&self, corp: Option<&CorpId>) -> Result<Passage, UnusableProxy> {
+        let own = match corp {
+            Some(corp) => self.own_client(corp).await?,
+            None => None,
+        };
+        Ok(own.map_or_else(|| self.passage.clone(), Passage::through))
+    }
+
+    /// `None` when the corp has no proxy of its own.
+    async fn own_client(&self, corp: &CorpId) -> Result<Option<Client>, UnusableProxy> {
+        let Some(own) = &self.own else { return Ok(None) };
+        let Some(proxy) = own.proxy_of(corp).await else { return Ok(None) };
+        let client = own.client(&proxy);
+        client.map(Some).inspect_err(|error| warn!(corp.id = %corp, %error, "no call is made"))
     }
 }
 

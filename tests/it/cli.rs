@@ -170,6 +170,22 @@ fn healthcheck_asks_the_gateway_of_this_machine() {
 }
 
 #[test]
+fn healthcheck_tells_whether_the_public_door_leads_to_callbacks_alone() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let public = free.port().to_string();
+    let served = Served::start(&["--public-port", &public]);
+    let (code, stdout, stderr) = run(&mut gateway(&["healthcheck", "--public", "--public-port", &public]));
+    assert_eq!((code, stdout.as_str()), (0, "callbacks alone\n"), "{stderr}");
+    let main = served.address.port().to_string();
+    let (code, _, stderr) = run(&mut gateway(&["healthcheck", "--public", "--public-port", &main]));
+    assert_eq!(code, 1);
+    assert!(stderr.contains("/readyz is served to everybody"), "{stderr}");
+    let (code, _, stderr) = run(&mut gateway(&["healthcheck", "--public"]));
+    assert_eq!(code, 1);
+    assert!(stderr.contains("set PUBLIC_PORT"), "{stderr}");
+}
+
+#[test]
 fn admin_token_prints_what_was_generated() {
     let data = tempfile::tempdir().unwrap();
     let (code, stdout, stderr) = run(gateway(&["admin-token"]).env("DATA_DIR", data.path()));

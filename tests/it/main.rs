@@ -13,6 +13,7 @@ mod console;
 mod crash;
 mod delivery;
 mod demo;
+mod docs;
 mod doctor;
 mod doors;
 mod egress;
