@@ -39,10 +39,10 @@ const DROPPED_LIMIT: usize = 8 * 1024 * 1024;
     ),
     responses(
         (status = 200, description = "The decrypted text", body = String, content_type = "text/plain", example = "1616140317555161061"),
-        (status = 400, description = "The query is incomplete or repeats a parameter, or the text does not decrypt", body = String, content_type = "text/plain"),
-        (status = 403, description = "The signature or the receive id is wrong", body = String, content_type = "text/plain"),
-        (status = 404, description = "Nobody declared this corp, and no bot of it ever registered", body = String, content_type = "text/plain"),
-        (status = 503, description = "The corp cannot be looked up just now", body = String, content_type = "text/plain"),
+        (status = 400, description = "The query is incomplete or repeats a parameter, or the text does not decrypt", body = String, content_type = "text/plain", example = "query incomplete or repeated: forward WeCom's query string"),
+        (status = 403, description = "The signature or the receive id is wrong", body = String, content_type = "text/plain", example = "wrong signature"),
+        (status = 404, description = "Nobody declared this corp, and no bot of it ever registered", body = String, content_type = "text/plain", example = "unknown corp"),
+        (status = 503, description = "The corp cannot be looked up just now", body = String, content_type = "text/plain", example = "try again"),
     ),
 )]
 pub async fn verify(
@@ -99,11 +99,11 @@ pub struct SealedBody {
     )),
     responses(
         (status = 200, description = "Acknowledged", body = String, content_type = "text/plain", example = "success"),
-        (status = 400, description = "The query is incomplete, the body is no XML with `Encrypt`, or the text does not decrypt", body = String, content_type = "text/plain"),
-        (status = 403, description = "The signature or the receive id is wrong", body = String, content_type = "text/plain"),
-        (status = 404, description = "Nobody declared this corp, and no bot of it ever registered", body = String, content_type = "text/plain"),
-        (status = 413, description = "The body is larger than 1 MiB", body = String, content_type = "text/plain"),
-        (status = 503, description = "The event can neither be delivered nor stored: send it again", body = String, content_type = "text/plain"),
+        (status = 400, description = "The query is incomplete, the body is no XML with `Encrypt`, or the text does not decrypt", body = String, content_type = "text/plain", example = "query incomplete or repeated: forward WeCom's query string"),
+        (status = 403, description = "The signature or the receive id is wrong", body = String, content_type = "text/plain", example = "wrong signature"),
+        (status = 404, description = "Nobody declared this corp, and no bot of it ever registered", body = String, content_type = "text/plain", example = "unknown corp"),
+        (status = 413, description = "The body is larger than 1 MiB", body = String, content_type = "text/plain", example = "body larger than 1 MiB"),
+        (status = 503, description = "The event can neither be delivered nor stored: send it again", body = String, content_type = "text/plain", example = "try again"),
     ),
 )]
 pub async fn receive(
@@ -193,7 +193,10 @@ pub struct DecryptedBody {
 #[utoipa::path(
     post, path = "/callback/decrypted/{corpId}", operation_id = "receiveDecrypted", tag = "Bots",
     params(("corpId" = String, Path, description = "The corp the account belongs to", example = "ww1234567890abcdef")),
-    request_body(content = DecryptedBody, description = "JSON, or the same fields urlencoded"),
+    request_body(description = "JSON, or the same fields urlencoded", content(
+        (DecryptedBody = "application/json"),
+        (DecryptedBody = "application/x-www-form-urlencoded"),
+    )),
     responses(
         (status = 200, description = "Delivered or stored", body = String, content_type = "text/plain", example = "roger"),
         (status = 400, description = "`openKfId` is missing or the body is no JSON object", body = Refused),

@@ -78,7 +78,10 @@ pub struct RegisterBody {
 /// it went.
 #[utoipa::path(
     post, path = "/puppetWxkfManager/register", operation_id = "registerBot", tag = "Bots",
-    request_body(content = RegisterBody, description = "JSON, or the same fields urlencoded"),
+    request_body(description = "JSON, or the same fields urlencoded", content(
+        (RegisterBody = "application/json"),
+        (RegisterBody = "application/x-www-form-urlencoded"),
+    )),
     responses(
         (status = 200, description = "Registered, or refused with a code other than 0", body = Answer),
     ),
@@ -120,7 +123,10 @@ pub struct DeregisterBody {
 /// Its events are held from now on. An unknown `kfId` is success.
 #[utoipa::path(
     post, path = "/puppetWxkfManager/deregister", operation_id = "deregisterBot", tag = "Bots",
-    request_body(content = DeregisterBody, description = "JSON, or the same fields urlencoded"),
+    request_body(description = "JSON, or the same fields urlencoded", content(
+        (DeregisterBody = "application/json"),
+        (DeregisterBody = "application/x-www-form-urlencoded"),
+    )),
     responses(
         (status = 200, description = "Deregistered, or refused with a code other than 0", body = Answer),
     ),
