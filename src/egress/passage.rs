@@ -4,6 +4,7 @@
 //! Its layers and its second parse of each address cost as much as all the rest of a small call.
 
 use std::error::Error;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,18 +12,22 @@ use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body as _;
-use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::Service;
+use tower::timeout::future::ResponseFuture;
 use tower::timeout::{Timeout, error::Elapsed};
-use tower::util::BoxCloneSyncService;
+use tower::util::MapFuture;
 use tower_http::timeout::TimeoutBody;
 
 use super::{CONNECT_LIMIT, IDLE_LIMIT, tls};
 
-type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
-type Direct = legacy::Client<BoxCloneSyncService<Uri, Connection, BodyError>, PassedBody>;
+type Https = HttpsConnector<HttpConnector>;
+type Connecting = ResponseFuture<<Https as Service<Uri>>::Future>;
+/// The client wants a future that can be moved; every call clones this, so that it is no boxed service.
+type Connector = MapFuture<Timeout<Https>, fn(Connecting) -> Pin<Box<Connecting>>>;
+type Direct = legacy::Client<Connector, PassedBody>;
 /// Why a body breaks off.
 pub type BodyError = Box<dyn Error + Send + Sync>;
 /// What is streamed on.
@@ -75,7 +80,7 @@ impl Passage {
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
         let https = HttpsConnectorBuilder::new().with_tls_config(tls()?).https_or_http().enable_http1();
-        let connector = BoxCloneSyncService::new(Timeout::new(https.wrap_connector(tcp), CONNECT_LIMIT));
+        let connector: Connector = MapFuture::new(Timeout::new(https.wrap_connector(tcp), CONNECT_LIMIT), Box::pin);
         let mut client = legacy::Client::builder(TokioExecutor::new());
         client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_LIMIT);
         Some(Self::Direct { client: client.build(connector), silence })

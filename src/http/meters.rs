@@ -58,8 +58,9 @@ pub async fn measured(request: Request, next: Next) -> Response {
         4 => "4xx",
         _ => "5xx",
     };
-    let labels = [("route", route), ("method", method.to_owned()), ("status", status.to_owned())];
-    histogram!("wxkf_http_request_duration_seconds", &labels).record(began.elapsed());
+    let known = metrics::Label::from_static_parts;
+    let labels = vec![metrics::Label::new("route", route), known("method", method), known("status", status)];
+    histogram!("wxkf_http_request_duration_seconds", labels).record(began.elapsed());
     response
 }
 

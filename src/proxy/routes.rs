@@ -4,14 +4,14 @@
 //! The path is taken from the raw URI: a router decodes what a segment holds, and so would let an
 //! escaped slash through as one.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
-use metrics::counter;
+use metrics::{Counter, counter};
 use tracing::{debug, warn};
 use utoipa::ToSchema;
 
@@ -125,12 +125,17 @@ pub(super) async fn pass(
 }
 
 fn answer(outcome: Result<Answer, ProxyError>) -> Response {
-    let label = match &outcome {
-        Ok(_) => "answered",
-        Err(ProxyError::Token(_)) => "no_token",
-        Err(ProxyError::Unreachable(_) | ProxyError::NoWay(_) | ProxyError::NoAddress(_)) => "unreachable",
+    // Looked up once: this is counted at each call.
+    static RESULTS: LazyLock<[Counter; 3]> = LazyLock::new(|| {
+        ["answered", "no_token", "unreachable"].map(|result| counter!("wxkf_proxy_requests_total", "result" => result))
+    });
+    let [answered, no_token, unreachable] = &*RESULTS;
+    let result = match &outcome {
+        Ok(_) => answered,
+        Err(ProxyError::Token(_)) => no_token,
+        Err(ProxyError::Unreachable(_) | ProxyError::NoWay(_) | ProxyError::NoAddress(_)) => unreachable,
     };
-    counter!("wxkf_proxy_requests_total", "result" => label).increment(1);
+    result.increment(1);
     match outcome {
         Ok(answer) => answer.map(Body::new),
         Err(ProxyError::Token(error)) => {
