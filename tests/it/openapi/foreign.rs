@@ -18,7 +18,7 @@ const PASSWORD: &str = "puppet-password-for-tests";
 /// All but loopback: what is made up is sent to nobody.
 const ELSEWHERE: &str =
     "::/0,0.0.0.0/2,64.0.0.0/3,96.0.0.0/4,112.0.0.0/5,120.0.0.0/6,124.0.0.0/7,126.0.0.0/8,128.0.0.0/1";
-/// Some 25 s on an idle machine.
+/// It takes some 25 s on an idle machine.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 fn root() -> PathBuf {
