@@ -33,7 +33,7 @@ const OF_NOBODY: &str = "/callback/wwhealthcheck?msg_signature=0&timestamp=0&non
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Looks at PUBLIC_PORT: an unknown corp is refused there, and nothing but callbacks is served
+    /// Looks at `PUBLIC_PORT`: an unknown corp is refused there, and nothing but callbacks is served
     #[arg(long)]
     public: bool,
     #[command(flatten)]
