@@ -144,6 +144,7 @@ async fn services(
 
 /// Calls with the corp's own token, which the gateway looks at before and after; and a file.
 async fn proxied(report: &mut Report, gateway: &Gateway) -> anyhow::Result<()> {
+    gateway.obtain_token().await?;
     let proxy = process::Bare::start("bare-proxy", &gateway.upstream).await?;
     let path = |api: &str| format!("/cgi-bin/{api}?access_token={}", events::ACCESS_TOKEN);
     let (call, file) = (path("kf/send_msg"), path("media/get"));

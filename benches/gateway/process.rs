@@ -121,6 +121,14 @@ impl Gateway {
         Ok(())
     }
 
+    /// From then on the token is the gateway's own, which it looks at in calls.
+    pub async fn obtain_token(&self) -> anyhow::Result<()> {
+        let url = format!("{}/api/corp/accessToken?corpid={CORP}&corpsecret={SECRET}", self.url);
+        let answer: serde_json::Value = self.http.get(url).send().await?.json().await?;
+        ensure!(answer["access_token"] == events::ACCESS_TOKEN, "no token: {answer}");
+        Ok(())
+    }
+
     /// In MiB.
     pub fn resident_memory(&self) -> anyhow::Result<f64> {
         let id = self.process.id().context("the gateway ended")?;
