@@ -26,24 +26,23 @@ fn wecom() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(callback::routes::verify, callback::routes::receive))
 }
 
-/// What bots and the corp's other programs call all the time: it has metrics of its own, like callbacks.
-fn events_and_tokens() -> OpenApiRouter<AppState> {
+/// What bots and the corp's other programs call all the time: it measures itself, like callbacks.
+fn calls() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(callback::routes::receive_decrypted))
         .routes(routes!(access_token::routes::puppet_get_token))
         .routes(routes!(access_token::routes::corp_access_token))
-}
-
-/// What else they call.
-fn bots() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(manager::routes::info))
         .routes(routes!(proxy::routes::bots_get, proxy::routes::bots_post))
         .routes(routes!(proxy::routes::sdks_get, proxy::routes::sdks_post))
 }
 
-/// What bots call to change the registry.
+/// What bots ask of the registry.
 fn registry() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(manager::routes::info))
+}
+
+/// What bots change in it.
+fn changes_of_registry() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(manager::routes::register)).routes(routes!(manager::routes::deregister))
 }
 
@@ -123,9 +122,9 @@ fn console_door() -> OpenApiRouter<AppState> {
 pub fn document() -> Document {
     let routes = OpenApiRouter::with_openapi(openapi::Head::openapi())
         .merge(wecom())
-        .merge(events_and_tokens())
-        .merge(bots())
+        .merge(calls())
         .merge(registry())
+        .merge(changes_of_registry())
         .merge(operators())
         .merge(operations());
     let mut document = routes.into_openapi();
@@ -155,8 +154,8 @@ pub fn router(audience: Audience, app: &App) -> Router {
     // Behind the doors: whoever is not let in changes nothing.
     let to_its_end = || from_fn_with_state(app.state.clone(), audit::to_its_end);
     let bots = || {
-        let measured = bots().merge(registry().route_layer(to_its_end())).layer(from_fn(meters::measured));
-        let bots = events_and_tokens().merge(measured);
+        let registry = registry().merge(changes_of_registry().route_layer(to_its_end()));
+        let bots = calls().merge(registry.layer(from_fn(meters::measured)));
         bots.route_layer(from_fn_with_state(puppets, auth::require_puppet_password))
     };
     let operators = || {

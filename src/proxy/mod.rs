@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use url::Url;
 
 use crate::access_token::{AccessTokens, TokenError, TokenState};
-use crate::domain::{App, CorpId, Secret};
+use crate::domain::{App, AppKey, CorpId, Secret};
 use crate::live::{Live, Rate};
 use crate::observe::{Family, Kind, Label, Measure, Span, Values};
 use crate::wecom::{self, Outbound, UnusableProxy};
@@ -73,9 +73,23 @@ pub struct ApiProxy {
 /// The token of a call, when it is the gateway's to change.
 struct Filled {
     token: Secret,
-    corp: CorpId,
-    /// `None`: the secret is not known here, so that the token cannot be renewed.
-    app: Option<App>,
+    owner: Owner,
+}
+
+/// Whose token it is.
+enum Owner {
+    App(App),
+    /// Its secret is looked for when the token must be renewed.
+    Key(AppKey),
+}
+
+impl Owner {
+    fn corp(&self) -> &CorpId {
+        match self {
+            Self::App(app) => &app.corp_id,
+            Self::Key(key) => &key.corp_id,
+        }
+    }
 }
 
 impl ApiProxy {
@@ -90,11 +104,10 @@ impl ApiProxy {
         let query = std::mem::take(&mut call.query);
         let query = Query::parse(&query);
         let Some(filled) = self.fill(&query).await? else {
-            let response = self.send(&mut call, query.as_it_came(), None).await?;
-            return Ok(response);
+            return self.send(&mut call, query.as_it_came(), None).await;
         };
         call.body.keep().await;
-        let response = self.send(&mut call, &query.with(&filled.token), Some(&filled.corp)).await?;
+        let response = self.send(&mut call, &query.with(&filled.token), Some(filled.owner.corp())).await?;
         let (verdict, answer) = answer::judge(response).await;
         if verdict == Verdict::Fine {
             return Ok(answer);
@@ -102,7 +115,7 @@ impl ApiProxy {
         match self.other_token(&filled).await {
             Some(other) if call.body.can_be_repeated() => {
                 counter!("wxkf_proxy_healed_total").increment(1);
-                self.send(&mut call, &query.with(&other), Some(&filled.corp)).await
+                self.send(&mut call, &query.with(&other), Some(filled.owner.corp())).await
             }
             _ => Ok(answer),
         }
@@ -113,17 +126,16 @@ impl ApiProxy {
         match query.bearer() {
             Bearer::App(app) => {
                 let token = self.tokens.lease(app).await?.access_token;
-                Ok(Some(Filled { token, corp: app.corp_id.clone(), app: Some(app.clone()) }))
+                Ok(Some(Filled { token, owner: Owner::App(app.clone()) }))
             }
             Bearer::Token(token) => {
                 let Some(known) = self.tokens.recognise(token).await else { return Ok(None) };
-                let app = self.tokens.app_of(&known.app).await;
                 let current = match known.state {
                     TokenState::Current => None,
                     TokenState::Superseded => self.tokens.current(&known.app).await,
                 };
                 let token = current.unwrap_or_else(|| token.clone());
-                Ok(Some(Filled { token, corp: known.app.corp_id, app }))
+                Ok(Some(Filled { token, owner: Owner::Key(known.app) }))
             }
             Bearer::None => Ok(None),
         }
@@ -131,7 +143,11 @@ impl ApiProxy {
 
     /// Another token than the one that WeCom rejected, if there is any.
     async fn other_token(&self, filled: &Filled) -> Option<Secret> {
-        let app = filled.app.as_ref()?;
+        let app = match &filled.owner {
+            Owner::App(app) => app,
+            // Unknown here, it cannot be renewed.
+            Owner::Key(key) => &self.tokens.app_of(key).await?,
+        };
         info!(corp.id = %app.corp_id, "WeCom rejected an access token of ours; it is renewed");
         let renewed = self.tokens.renew(app, &filled.token).await;
         let lease = renewed

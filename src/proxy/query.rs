@@ -42,7 +42,10 @@ impl<'q> Query<'q> {
     }
 
     /// The same with this token in the place of what spoke for the call. The secret goes no further.
-    pub(super) fn with(&self, token: &Secret) -> String {
+    pub(super) fn with(&self, token: &Secret) -> Cow<'q, str> {
+        if matches!(&self.bearer, Bearer::Token(own) if own == token) {
+            return self.raw.into();
+        }
         let filled = format!("{TOKEN}={}", utf8_percent_encode(token.expose(), ESCAPED));
         let mut pairs: Vec<&str> = self.raw.split('&').filter(|pair| !pair.is_empty()).collect();
         match &self.bearer {
@@ -57,7 +60,7 @@ impl<'q> Query<'q> {
             }
             Bearer::None => {}
         }
-        pairs.join("&")
+        pairs.join("&").into()
     }
 }
 
@@ -65,17 +68,32 @@ fn name(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(name, _)| name)
 }
 
-fn bearer(raw: &str) -> Bearer {
-    let values = |wanted: &str| {
-        let given = raw.split('&').filter(|pair| name(pair) == wanted);
-        let values: Vec<&str> = given.map(|pair| pair.split_once('=').map_or("", |(_, value)| value)).collect();
-        values
-    };
-    match (&values(TOKEN)[..], &values("corpid")[..], &values("corpsecret")[..]) {
-        ([token], _, _) => decoded(token).map_or(Bearer::None, |token| Bearer::Token(Secret::new(&*token))),
-        ([], [corp], [secret]) => app(corp, secret).map_or(Bearer::None, Bearer::App),
-        _ => Bearer::None,
+/// What a query says under one name.
+enum Given<'q> {
+    Nothing,
+    Once(&'q str),
+    Repeated,
+}
+
+fn given<'q>(raw: &'q str, wanted: &str) -> Given<'q> {
+    let mut pairs = raw.split('&').filter(|pair| name(pair) == wanted);
+    match (pairs.next(), pairs.next()) {
+        (None, _) => Given::Nothing,
+        (Some(pair), None) => Given::Once(pair.split_once('=').map_or("", |(_, value)| value)),
+        (Some(_), Some(_)) => Given::Repeated,
     }
+}
+
+fn bearer(raw: &str) -> Bearer {
+    let bearer = match given(raw, TOKEN) {
+        Given::Once(token) => decoded(token).map(|token| Bearer::Token(Secret::new(&*token))),
+        Given::Nothing => match (given(raw, "corpid"), given(raw, "corpsecret")) {
+            (Given::Once(corp), Given::Once(secret)) => app(corp, secret).map(Bearer::App),
+            _ => None,
+        },
+        Given::Repeated => None,
+    };
+    bearer.unwrap_or(Bearer::None)
 }
 
 fn app(corp: &str, secret: &str) -> Option<App> {
@@ -118,8 +136,9 @@ mod tests {
 
     #[test]
     fn puts_the_token_in_and_leaves_the_rest_as_it_was() {
-        let filled = |raw: &str| Query::parse(raw).with(&Secret::new("N/1"));
+        let filled = |raw: &str| Query::parse(raw).with(&Secret::new("N/1")).into_owned();
         assert_eq!(filled("a=%2b&access_token=T&x"), "a=%2b&access_token=N%2F1&x");
+        assert_eq!(filled("a=%2b&access_token=N/1&&x"), "a=%2b&access_token=N/1&&x", "it is there already");
         assert_eq!(filled("type=image&corpid=ww1&corpsecret=s&b=c+d"), "access_token=N%2F1&type=image&b=c+d");
     }
 }

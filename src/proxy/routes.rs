@@ -12,6 +12,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
 use metrics::{Counter, counter};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 use utoipa::ToSchema;
 
@@ -20,6 +21,7 @@ use super::{ApiPath, ApiProxy, Call, CallBody, ProxyError, headers};
 use crate::access_token::AccessTokens;
 use crate::access_token::routes::{self as token_routes, TokenAnswer};
 use crate::http::auth::Caller;
+use crate::http::meters::RouteMeter;
 use crate::wecom::Errcode;
 
 const OF_BOTS: &str = "/puppetWxkfManager/wxkfRequestProxy/";
@@ -79,8 +81,12 @@ macro_rules! route {
             caller: Caller,
             request: Request,
         ) -> Response {
+            static METER: LazyLock<RouteMeter> = LazyLock::new(|| RouteMeter::new($path, stringify!($method)));
+            let began = Instant::now();
             // The router moves a call about, layer by layer.
-            Box::pin(pass(&proxy, &tokens, caller, request, $prefix)).await
+            let response = Box::pin(pass(&proxy, &tokens, caller, request, $prefix)).await;
+            METER.record(response.status(), began.elapsed());
+            response
         }
     };
 }
