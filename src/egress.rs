@@ -14,7 +14,7 @@ pub use answer::{denied, fault_in_words, status_of};
 pub use dial::{DialError, Dialer};
 pub use hosts::{AllowedHost, AllowedHosts};
 pub use mark::{PROXY_MARK, ProxyMark};
-pub use passage::{BodyError, PassError, Passage, PassedBody};
+pub use passage::{BodyError, PassError, Passage, PassedBody, whole};
 
 use std::error::Error;
 use std::iter::successors;

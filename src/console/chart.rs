@@ -19,19 +19,6 @@ pub(super) fn bars(hour: &LastHour) -> String {
     minutes.map(bar).collect()
 }
 
-/// As people read it: 12,345.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,10 +33,5 @@ mod tests {
         let path = bars(&live.last_hour(Rate::Proxied));
         assert!(path.starts_with('M') && path.ends_with("v-48.0h3v48.0z"), "{path}");
         assert_eq!(live.last_hour(Rate::Proxied).minutes().len() * STEP, 240);
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!([0, 999, 1_000, 12_345_678].map(grouped), ["0", "999", "1,000", "12,345,678"]);
     }
 }

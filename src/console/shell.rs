@@ -140,8 +140,7 @@ impl Shell {
 
     /// A page for what went wrong where no page can tell it.
     pub(super) fn problem(&self, problem: &Problem) -> Response {
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        super::pages::fault::page(self, status, self.t.say(&problem.detail))
+        super::pages::fault::page(self, problem.code(), self.t.say(&problem.detail))
     }
 }
 

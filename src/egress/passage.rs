@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
-use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body as _;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
@@ -32,6 +32,11 @@ type Direct = legacy::Client<Connector, PassedBody>;
 pub type BodyError = Box<dyn Error + Send + Sync>;
 /// What is streamed on.
 pub type PassedBody = UnsyncBoxBody<Bytes, BodyError>;
+
+/// A body that is here already.
+pub fn whole(bytes: Bytes) -> PassedBody {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

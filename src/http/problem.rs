@@ -97,6 +97,11 @@ impl Problem {
         Self { kind, title, status: status.as_u16(), detail: detail.into() }
     }
 
+    /// The status that it is answered with.
+    pub fn code(&self) -> StatusCode {
+        self.kind.status_and_title().0
+    }
+
     /// What the document shows of an answer with this status; `None`: it is no error.
     pub fn example(status: &str, detail: &str) -> Option<Self> {
         let mut kinds = ProblemType::ALL.into_iter();
@@ -147,7 +152,7 @@ pub async fn no_such_path() -> Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.code();
         let mut response = (status, axum::Json(&self)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if status == StatusCode::UNAUTHORIZED {
@@ -158,7 +163,6 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The source is logged here, once, and never sent.
 /// Every wrong field of a declaration.
 impl From<&Faults> for Problem {
     fn from(faults: &Faults) -> Self {
@@ -166,6 +170,7 @@ impl From<&Faults> for Problem {
     }
 }
 
+/// The source is logged here, once, and never sent.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         if let StoreError::ReadOnly { .. } = error {

@@ -3,12 +3,11 @@
 
 use bytes::Bytes;
 use http::{Response, header};
-use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body as _;
 use serde::Deserialize;
 
 use super::gather::{Gathered, gather};
-use crate::egress::PassedBody;
+use crate::egress::{PassedBody, whole};
 use crate::wecom::{Api, Class, Errcode};
 
 /// A refusal is smaller by far.
@@ -40,7 +39,7 @@ pub(super) async fn judge(answer: Answer) -> (Verdict, Answer) {
     }
     let (head, body) = answer.into_parts();
     let (verdict, body) = match gather(body, JUDGED as usize).await {
-        Gathered::Whole(whole) => (verdict(&whole), Full::new(whole).map_err(|never| match never {}).boxed_unsync()),
+        Gathered::Whole(bytes) => (verdict(&bytes), whole(bytes)),
         Gathered::Streamed(body) => (Verdict::Fine, body),
     };
     (verdict, Answer::from_parts(head, body))

@@ -2,11 +2,10 @@
 //! once more.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::gather::{Gathered, gather};
-use crate::egress::PassedBody;
+use crate::egress::{PassedBody, whole};
 
 /// A larger body is not kept.
 const KEPT: usize = 1024 * 1024;
@@ -61,7 +60,6 @@ impl CallBody {
 
     /// What is sent now: nothing when it was a stream, and sent.
     pub(super) fn take(&mut self) -> PassedBody {
-        let whole = |bytes: Bytes| Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
         match &self.content {
             Content::None => return whole(Bytes::new()),
             Content::Whole(bytes) => return whole(bytes.clone()),
@@ -89,7 +87,7 @@ impl std::fmt::Debug for CallBody {
 #[cfg(test)]
 mod tests {
     use futures::stream;
-    use http_body_util::StreamBody;
+    use http_body_util::{BodyExt as _, StreamBody};
     use hyper::body::Frame;
 
     use super::*;

@@ -137,7 +137,7 @@ pub async fn redeliver(shell: Shell, State(desk): State<Arc<Desk>>, auditor: Aud
         for held in desk.list_deliveries(filter).await?.items {
             match desk.redeliver(&auditor, held.id.as_str()).await {
                 // One that is gone meanwhile was delivered.
-                Err(problem) if problem.status == StatusCode::NOT_FOUND.as_u16() => {}
+                Err(problem) if problem.code() == StatusCode::NOT_FOUND => {}
                 other => other?,
             }
         }
@@ -157,6 +157,5 @@ pub async fn remove(shell: Shell, State(desk): State<Arc<Desk>>, auditor: Audito
 }
 
 async fn refused(shell: &Shell, desk: &Desk, problem: &Problem) -> Response {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
-    show(shell, desk, &From::default(), status, Some(shell.t.say(&problem.detail))).await
+    show(shell, desk, &From::default(), problem.code(), Some(shell.t.say(&problem.detail))).await
 }

@@ -57,6 +57,12 @@ struct Notices {
     other: Option<String>,
 }
 
+impl Notices {
+    fn other(fault: String) -> Self {
+        Self { other: Some(fault), ..Self::default() }
+    }
+}
+
 /// Whether WeCom's last check of the URL passed.
 #[derive(Template)]
 #[template(path = "verification.html", config = "src/console/askama.toml")]
@@ -162,8 +168,7 @@ async fn refused(
     problem: &Problem,
     place: impl FnOnce(String) -> Notices,
 ) -> Response {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
-    show(shell, desk, id, status, place(shell.t.say(&problem.detail))).await
+    show(shell, desk, id, problem.code(), place(shell.t.say(&problem.detail))).await
 }
 
 /// The ids of the known credentials, to keep them.
@@ -206,8 +211,7 @@ pub async fn remove_credential(
     form: Form,
 ) -> Response {
     let fields = |known: Option<&Corp>| with("credentials", kept(known, form.filled("id")).collect());
-    let place = |fault| Notices { other: Some(fault), ..Notices::default() };
-    change((&shell, &desk, &auditor, &id), fields, Done::CredentialRemoved, place).await
+    change((&shell, &desk, &auditor, &id), fields, Done::CredentialRemoved, Notices::other).await
 }
 
 /// Sets the proxy of the corp's calls to WeCom; an empty field removes it.
@@ -226,9 +230,7 @@ pub async fn set_proxy(
 pub async fn remove(shell: Shell, State(desk): State<Arc<Desk>>, auditor: Auditor, Path(id): Path<String>) -> Response {
     match desk.delete_corp(&auditor, &id).await {
         Ok(()) => shell.done("corps", Done::CorpRemoved),
-        Err(problem) => {
-            refused(&shell, &desk, &id, &problem, |fault| Notices { other: Some(fault), ..Notices::default() }).await
-        }
+        Err(problem) => refused(&shell, &desk, &id, &problem, Notices::other).await,
     }
 }
 
@@ -244,8 +246,6 @@ pub async fn test_service(
             let notices = Notices { test: Some((name, test)), ..Notices::default() };
             show(&shell, &desk, &id, StatusCode::OK, notices).await
         }
-        Err(problem) => {
-            refused(&shell, &desk, &id, &problem, |fault| Notices { other: Some(fault), ..Notices::default() }).await
-        }
+        Err(problem) => refused(&shell, &desk, &id, &problem, Notices::other).await,
     }
 }

@@ -97,8 +97,7 @@ pub async fn add(shell: Shell, State(desk): State<Arc<Desk>>, auditor: Auditor, 
         Err(problem) => {
             let fault = Some(shell.t.say(&problem.detail));
             let new = NewCorp { corp_id: id.to_owned(), label: form.text("label").to_owned(), fault };
-            let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
-            show(&shell, &desk, status, new).await
+            show(&shell, &desk, problem.code(), new).await
         }
     }
 }

@@ -109,7 +109,7 @@ async fn show(shell: &Shell, desk: &Desk, filter: &Filter, status: StatusCode, f
     let shell = &shell.in_place_of("deliveries");
     let (rows, next, status, fault) = match rows(shell, desk, filter).await {
         Ok((rows, next)) => (rows, next, status, fault),
-        Err(problem) if problem.status == StatusCode::BAD_REQUEST.as_u16() => {
+        Err(problem) if problem.code() == StatusCode::BAD_REQUEST => {
             (String::new(), None, StatusCode::BAD_REQUEST, Some(shell.t.say(&problem.detail)))
         }
         Err(problem) => return shell.problem(&problem),
@@ -172,9 +172,6 @@ pub async fn delete(shell: Shell, State(desk): State<Arc<Desk>>, auditor: Audito
 async fn after(shell: &Shell, desk: &Desk, outcome: Result<(), Problem>, done: Done) -> Response {
     match outcome {
         Ok(()) => shell.done("deliveries", done),
-        Err(problem) => {
-            let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
-            show(shell, desk, &Filter::default(), status, Some(shell.t.say(&problem.detail))).await
-        }
+        Err(problem) => show(shell, desk, &Filter::default(), problem.code(), Some(shell.t.say(&problem.detail))).await,
     }
 }

@@ -164,9 +164,8 @@ pub async fn remove(
 }
 
 fn refused(page: ServicePage<'_>, form: &Form, problem: &Problem) -> Response {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
     let fault = page.t.say(&problem.detail);
-    render(status, &page.again(form, fault))
+    render(problem.code(), &page.again(form, fault))
 }
 
 /// As the API takes them. A secret that is not filled in stays, unless it is to go.

@@ -46,9 +46,6 @@ async fn show(shell: &Shell, desk: &Desk, status: StatusCode, fault: Option<Stri
 pub async fn renew(shell: Shell, State(desk): State<Arc<Desk>>, auditor: Auditor, form: Form) -> Response {
     match desk.renew_token(&auditor, form.text("id")).await {
         Ok(()) => shell.done("tokens", Done::TokenRenewed),
-        Err(problem) => {
-            let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_GATEWAY);
-            show(&shell, &desk, status, Some(shell.t.say(&problem.detail))).await
-        }
+        Err(problem) => show(&shell, &desk, problem.code(), Some(shell.t.say(&problem.detail))).await,
     }
 }

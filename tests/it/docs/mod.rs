@@ -69,26 +69,13 @@ fn lines(text: &str) -> Vec<Line<'_>> {
     lines
 }
 
-/// What stands between the marks of a document must be this; with `UPDATE_DOCS` it is written there.
-fn stands_in(path: &str, mark: &str, generated: &str) {
-    let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->"));
-    let text = read(path);
-    let (head, rest) = text.split_once(&begin).expect("its beginning is marked");
-    let (found, tail) = rest.split_once(&end).expect("its end is marked");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(root().join(path), format!("{head}{begin}{generated}{end}{tail}")).unwrap();
-        return;
-    }
-    assert!(found == generated, "{path} is outdated: UPDATE_DOCS=1 cargo test --test it docs::");
-}
-
 #[test]
 fn every_errcode_with_an_advice_is_documented() {
     let codes = (-1..100_000).chain([301_002, 2_000_002]).map(Errcode);
     let rows: String =
         codes.filter_map(|code| code.advice().map(|advice| format!("| {code} | {advice} |\n"))).collect();
     let table = format!("| errcode | what it means: what to do |\n|---|---|\n{rows}");
-    stands_in("docs/troubleshooting.md", "errcodes", &table);
+    crate::harness::stands_in("docs/troubleshooting.md", "errcodes", &table);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! The real binary, run as a user would: a process with an environment, a port and a data directory.
 //! Beside it the library's simulated WeCom and bots, over real sockets.
 
+mod documented;
 mod gateway;
 mod relay;
 pub(crate) mod servers;
 pub(crate) mod tls;
 
+pub(crate) use documented::stands_in;
 pub(crate) use gateway::{ADMIN_TOKEN, Gateway};
 
 use std::time::Duration;

@@ -13,7 +13,7 @@ use wxkf_gateway::config::STANDARD_VARIABLES;
 use wxkf_gateway::observe::{Family, Measure, Values, markdown};
 
 use crate::admin::declare;
-use crate::harness::{ACCOUNT, AES_KEY, CORP, Gateway, SECRET, TOKEN, wecom};
+use crate::harness::{self, ACCOUNT, AES_KEY, CORP, Gateway, SECRET, TOKEN, wecom};
 use queries::{Mention, groups, mentions};
 
 /// What Prometheus and Kubernetes add.
@@ -27,22 +27,9 @@ fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// What stands between the marks of a document must be this; with `UPDATE_DOCS` it is written there.
-fn stands_in(path: &str, mark: &str, generated: &str) {
-    let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->"));
-    let text = std::fs::read_to_string(file(path)).unwrap();
-    let (head, rest) = text.split_once(&begin).expect("its beginning is marked");
-    let (found, tail) = rest.split_once(&end).expect("its end is marked");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(file(path), format!("{head}{begin}{generated}{end}{tail}")).unwrap();
-        return;
-    }
-    assert!(found == generated, "{path} is outdated: UPDATE_DOCS=1 cargo test --test it documented");
-}
-
 #[test]
 fn every_family_is_documented_as_it_is_declared() {
-    stands_in("docs/metrics.md", "metrics", &markdown(METRICS));
+    harness::stands_in("docs/metrics.md", "metrics", &markdown(METRICS));
 }
 
 #[test]
@@ -51,7 +38,11 @@ fn every_standard_variable_is_documented_as_it_is_served() {
         format!("| `{}` | {} | {} |\n", known.variable, known.default, known.meaning)
     };
     let rows: String = STANDARD_VARIABLES.iter().map(row).collect();
-    stands_in("docs/traces.md", "variables", &format!("| variable | default | meaning |\n|---|---|---|\n{rows}"));
+    harness::stands_in(
+        "docs/traces.md",
+        "variables",
+        &format!("| variable | default | meaning |\n|---|---|---|\n{rows}"),
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use crate::domain::grouped;
 use crate::simulator::load::{Callbacks, Load, Missing, Outcome, Phase, Pokes, Progress, Proof};
 
 use super::super::super::report::{self, BOLD, DIM, GREEN, RED};
@@ -139,19 +140,6 @@ fn three_digits(ms: f64) -> String {
     format!("{ms:.decimals$}")
 }
 
-/// 1234567 as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,11 +166,5 @@ mod tests {
     #[test]
     fn shows_the_digits_that_were_measured() {
         assert_eq!([0.123, 12.345, 1_234.5].map(three_digits), ["0.12", "12.3", "1234"]);
-    }
-
-    #[test]
-    fn groups_digits() {
-        let groups = [0, 999, 1_000, 1_234_567].map(grouped);
-        assert_eq!(groups, ["0", "999", "1,000", "1,234,567"]);
     }
 }

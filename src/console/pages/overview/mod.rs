@@ -13,10 +13,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::admin::Desk;
-use crate::console::chart::{self, grouped};
+use crate::console::chart;
 use crate::console::shell::{Shell, part, render};
 use crate::console::stream;
 use crate::console::text::Words;
+use crate::domain::grouped;
 use crate::http::health::{Health, Ready};
 use crate::http::problem::Problem;
 use crate::live::{Live, Rate};

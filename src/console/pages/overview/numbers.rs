@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::admin::Desk;
-use crate::console::chart::grouped;
+use crate::domain::grouped;
 use crate::http::problem::Problem;
 use crate::store::{HeldFilter, HeldState, QueueFilter};
 
