@@ -160,7 +160,9 @@ impl Args {
             )
         })?;
         let limits = Limits { calls_per_minute: usize::MAX, ..Limits::default() };
-        Ok(Some(Wecom::serve(listener, WecomOptions { limits, ..WecomOptions::default() })?))
+        // A gateway that was under load before still holds the tokens of that time: none may be another app's now.
+        let seed = rand::random();
+        Ok(Some(Wecom::serve(listener, WecomOptions { limits, seed, ..WecomOptions::default() })?))
     }
 }
 
