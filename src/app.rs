@@ -17,9 +17,9 @@ use crate::callback::Callbacks;
 use crate::config::{self, Config, DispatchFormat, Registration};
 use crate::dispatcher::{Dispatcher, DispatcherSettings, Format, Forwarder, RetryPolicy};
 use crate::domain::{Clock, Invalid};
-use crate::egress::{self, Dialer, Passage};
+use crate::egress::{self, Courier, Dialer, Passage};
 use crate::http::audit::Trail;
-use crate::http::auth::{Door, Keyring};
+use crate::http::auth::{Door, Keyring, PuppetDoor};
 use crate::http::health::{Checked, Health};
 use crate::http::slowing::Slowing;
 use crate::lifecycle::{Readiness, Tasks};
@@ -71,6 +71,7 @@ state! {
     tokens: AccessTokens,
     proxy: Arc<ApiProxy>,
     forward: Arc<ForwardProxy>,
+    puppets: PuppetDoor,
     trail: Trail,
     tasks: Tasks,
     clock: Clock,
@@ -82,7 +83,7 @@ state! {
 /// Who is let in.
 #[derive(Debug, Clone)]
 pub struct Doors {
-    pub puppets: Door,
+    pub puppets: PuppetDoor,
     pub admins: Door,
 }
 
@@ -115,6 +116,8 @@ pub enum BuildError {
     AdminToken(std::io::Error),
     #[error("cannot set up outgoing calls: {0}")]
     Http(#[from] reqwest::Error),
+    #[error("cannot set up outgoing calls: {0}")]
+    Tls(#[from] rustls::Error),
     #[error("WECOM_API_BASE_URL is no address to call: {0}")]
     BaseUrl(#[from] http::Error),
 }
@@ -199,16 +202,14 @@ impl App {
         let (proxy, exceptions) = (config.https_proxy.as_ref(), config.no_proxy.as_deref());
         let common = egress::wecom_client(proxy, exceptions, proxy::SILENCE_LIMIT)?;
         let mut outbound = Outbound::new(common, directory.clone(), proxy::SILENCE_LIMIT);
-        if proxy.is_none()
-            && let Some(direct) = Passage::direct(proxy::SILENCE_LIMIT)
-        {
-            outbound = outbound.passing(direct);
+        if proxy.is_none() {
+            outbound = outbound.passing(Passage::direct(proxy::SILENCE_LIMIT)?);
         }
         let wecom = wecom_client(config, outbound.clone());
         let tokens = access_tokens(config, cache, &corps, &store, &wecom, &clock, &tasks);
         let replica = format!("{:016x}", rand::random::<u64>());
-        // One for bots and services: each client has a pool of its own.
-        let http = egress::dispatch_client(&config.dispatch_deny_networks, config.dispatch_timeout)?;
+        // One for bots and services: each has a pool of its own.
+        let courier = Courier::new(&config.dispatch_deny_networks, config.dispatch_timeout)?;
         let live = Live::new(clock.clone());
         let around = Around {
             store: &store,
@@ -218,8 +219,8 @@ impl App {
             tasks: &tasks,
             live: &live,
         };
-        let dispatcher = dispatcher(config, http.clone(), &around);
-        let services = services(config, http, &around);
+        let dispatcher = dispatcher(config, courier.clone(), &around);
+        let services = services(config, courier, &around);
         let api = ApiProxy::new(&config.wecom_api_base_url, outbound, tokens.clone(), live.clone())?;
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
@@ -249,6 +250,7 @@ impl App {
             public_url: PublicUrl(config.public_url.clone()),
         };
         let parts = Parts {
+            puppets: doors.puppets.clone(),
             trail,
             tasks,
             desk: Arc::new(desk),
@@ -288,7 +290,7 @@ fn doors(config: &Config, trail: &Trail) -> Result<Doors, BuildError> {
     // One for both doors: the places in which answers are held back are the process's.
     let slowing = Slowing::default();
     let door = |secrets| Door::new(Keyring::new(secrets), trail.clone(), slowing.clone());
-    Ok(Doors { puppets: door(config.puppet_passwords.clone()), admins: door(admin_tokens) })
+    Ok(Doors { puppets: PuppetDoor(door(config.puppet_passwords.clone())), admins: door(admin_tokens) })
 }
 
 fn wecom_client(config: &Config, outbound: Outbound) -> WecomClient {
@@ -348,7 +350,7 @@ struct Around<'a> {
     live: &'a Live,
 }
 
-fn dispatcher(config: &Config, http: reqwest::Client, around: &Around<'_>) -> Dispatcher {
+fn dispatcher(config: &Config, courier: Courier, around: &Around<'_>) -> Dispatcher {
     let format = match config.dispatch_format {
         DispatchFormat::AsReceived => Format::AsReceived,
         DispatchFormat::Decrypted => Format::Decrypted,
@@ -360,14 +362,14 @@ fn dispatcher(config: &Config, http: reqwest::Client, around: &Around<'_>) -> Di
         retry: RetryPolicy::default(),
         replica: around.replica.to_owned(),
     };
-    let forwarder = Forwarder::new(http, config.dispatch_deny_networks.clone(), format);
+    let forwarder = Forwarder::new(courier, format);
     let Around { store, directory, clock, tasks, live, .. } = *around;
     let (directory, clock, tasks) = (directory.clone(), clock.clone(), tasks.clone());
     Dispatcher::new(settings, directory, store.clone(), forwarder, clock, tasks, live.clone())
 }
 
-fn services(config: &Config, http: reqwest::Client, around: &Around<'_>) -> Services {
-    let poster = Poster::new(http, config.dispatch_deny_networks.clone());
+fn services(config: &Config, courier: Courier, around: &Around<'_>) -> Services {
+    let poster = Poster::new(courier);
     let settings = ServicesSettings {
         attempt_limit: config.dispatch_timeout,
         // One event keeps the others waiting, so that a short failure should cost little.

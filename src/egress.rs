@@ -5,16 +5,19 @@
 //! between check and call (DNS rebinding) gains nothing. Redirects are never followed.
 
 mod answer;
+mod courier;
 mod dial;
+mod direct;
 mod hosts;
 mod mark;
 mod passage;
 
-pub use answer::{denied, fault_in_words, status_of};
+pub use answer::fault_in_words;
+pub use courier::{Courier, Undelivered};
 pub use dial::{DialError, Dialer};
 pub use hosts::{AllowedHost, AllowedHosts};
 pub use mark::{PROXY_MARK, ProxyMark};
-pub use passage::{BodyError, PassError, Passage, PassedBody, whole};
+pub use passage::{BodyError, PassError, Passage, PassedBody, streamed, whole};
 
 use std::error::Error;
 use std::iter::successors;
@@ -23,7 +26,6 @@ use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt as _;
@@ -108,22 +110,6 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<IpAddr> {
 #[error("{0} resolves only to addresses that DISPATCH_DENY_NETWORKS forbids")]
 pub struct Denied(String);
 
-struct GuardedResolver {
-    denied: DenyList,
-}
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let denied = self.denied.clone();
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = denied.retained(found).ok_or_else(|| Denied(name.as_str().to_owned()))?;
-            let addrs: Addrs = Box::new(allowed.into_iter());
-            Ok(addrs)
-        })
-    }
-}
-
 /// Chooses the process's TLS provider, which every HTTP client needs; this module's clients see to
 /// it themselves.
 pub fn install_tls_provider() {
@@ -135,38 +121,25 @@ pub fn install_tls_provider() {
 }
 
 /// One configuration for all clients: each would read and keep the machine's certificates by itself.
-fn tls() -> Option<ClientConfig> {
-    static CONFIG: OnceLock<Option<ClientConfig>> = OnceLock::new();
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    static CONFIG: OnceLock<Result<ClientConfig, rustls::Error>> = OnceLock::new();
     install_tls_provider();
-    CONFIG.get_or_init(|| ClientConfig::with_platform_verifier().ok()).clone()
+    CONFIG.get_or_init(ClientConfig::with_platform_verifier).clone()
 }
+
+/// What the gateway calls itself.
+const NAME: &str = concat!("wxkf-gateway/", env!("CARGO_PKG_VERSION"));
 
 /// What all clients share: no redirects, no proxy of the environment, a name in the log of the other side.
 fn builder() -> ClientBuilder {
     #[expect(clippy::disallowed_methods, reason = "the one builder")]
     let builder = Client::builder();
     let builder = match tls() {
-        Some(tls) => builder.tls_backend_preconfigured(tls),
+        Ok(tls) => builder.tls_backend_preconfigured(tls),
         // The client says what is wrong when it is built.
-        None => builder,
+        Err(_) => builder,
     };
-    builder
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .tcp_nodelay(true)
-        .user_agent(concat!("wxkf-gateway/", env!("CARGO_PKG_VERSION")))
-}
-
-/// The client towards bots and services: guarded addresses, never a proxy. `limit` covers the whole
-/// call; connecting gets a little less, so that a connection that does not come about is told from an
-/// answer that does not come.
-pub fn dispatch_client(denied: &DenyList, limit: Duration) -> reqwest::Result<Client> {
-    builder()
-        .dns_resolver(Arc::new(GuardedResolver { denied: denied.clone() }))
-        .connect_timeout(limit.mul_f64(0.9))
-        .timeout(limit)
-        .pool_idle_timeout(Duration::from_secs(30))
-        .build()
+    builder.redirect(redirect::Policy::none()).no_proxy().tcp_nodelay(true).user_agent(NAME)
 }
 
 /// For a connection to WeCom.
@@ -179,8 +152,9 @@ pub fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e 
     successors(error.source(), |&cause| cause.source())
 }
 
-/// The client towards whoever collects traces: an address of the operator's, never through the proxy for WeCom.
-pub fn collector_client(limit: Duration) -> reqwest::Result<Client> {
+/// The client of whoever is neither the gateway's dispatch nor its way to WeCom: traces, commands, the simulators.
+/// `limit` is for the whole call.
+pub fn client(limit: Duration) -> reqwest::Result<Client> {
     builder().connect_timeout(limit.min(CONNECT_LIMIT)).timeout(limit).build()
 }
 

@@ -6,8 +6,6 @@ use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
-use tower::Layer as _;
-use tower_http::normalize_path::NormalizePathLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,6 +13,7 @@ use utoipa_axum::routes;
 use crate::app::{App, AppState};
 use crate::console::session::{self, Sessions};
 use crate::domain::Clock;
+use crate::http::routes::Routes;
 use crate::http::{audit, auth, health, meters, problem, trace};
 use crate::observe::Span;
 use crate::openapi::{self, Document};
@@ -26,7 +25,8 @@ fn wecom() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(callback::routes::verify, callback::routes::receive))
 }
 
-/// What bots and the corp's other programs call all the time: it measures itself, like callbacks.
+/// What bots and the corp's other programs call all the time: each handler asks for its [`auth::Caller`] and
+/// measures itself, because a layer costs as much as some of them.
 fn calls() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(callback::routes::receive_decrypted))
@@ -148,15 +148,15 @@ pub enum Audience {
 }
 
 /// The routes of one listener, doors included.
-pub fn router(audience: Audience, app: &App) -> Router {
+pub fn routes(audience: Audience, app: &App) -> Routes {
     let puppets = app.doors.puppets.clone();
     let admins = app.doors.admins.clone();
     // Behind the doors: whoever is not let in changes nothing.
     let to_its_end = || from_fn_with_state(app.state.clone(), audit::to_its_end);
     let bots = || {
         let registry = registry().merge(changes_of_registry().route_layer(to_its_end()));
-        let bots = calls().merge(registry.layer(from_fn(meters::measured)));
-        bots.route_layer(from_fn_with_state(puppets, auth::require_puppet_password))
+        let guarded = registry.route_layer(from_fn_with_state(puppets, auth::require_puppet_password));
+        calls().merge(guarded.layer(from_fn(meters::measured)))
     };
     let operators = || {
         let none = || any(problem::no_such_path);
@@ -181,14 +181,11 @@ pub fn router(audience: Audience, app: &App) -> Router {
         Audience::Operators => traced(operators()).merge(operations).merge(console()),
     };
     let (router, _document) = routes.split_for_parts();
-    let router = router.with_state(app.state.clone());
-    // Around the router, because a route is chosen before the router's own layers run. Endpoints
-    // that end in a slash give paths that begin with two.
-    let spelled = Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(router));
-    match audience {
-        Audience::Everybody | Audience::Operators => spelled.route("/console/", get(console::to_one_spelling)),
-        Audience::Services | Audience::Public => spelled,
-    }
+    let as_spelled = match audience {
+        Audience::Everybody | Audience::Operators => Router::new().route("/console/", get(console::to_one_spelling)),
+        Audience::Services | Audience::Public => Router::new(),
+    };
+    Routes::forgiving(router.with_state(app.state.clone()), as_spelled)
 }
 
 /// A span around each request, where there are traces; else not even a layer.
@@ -197,10 +194,10 @@ fn traced(routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
 }
 
 /// What `EGRESS_PORT` serves. It has no routes: what is called lies elsewhere.
-pub fn forward_proxy(app: &App) -> Router {
-    let door = from_fn_with_state(app.doors.puppets.clone(), auth::require_proxy_password);
+pub fn forward_proxy(app: &App) -> Routes {
+    let door = from_fn_with_state(app.doors.puppets.0.clone(), auth::require_proxy_password);
     let guarded = Router::new().fallback(forward::routes::serve).layer(door);
-    guarded.layer(from_fn(forward::routes::refuse_own)).with_state(app.state.clone())
+    guarded.layer(from_fn(forward::routes::refuse_own)).with_state(app.state.clone()).into()
 }
 
 async fn only_get_and_post(request: Request, next: Next) -> Response {

@@ -10,7 +10,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
@@ -21,10 +20,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use self::stall::Unstalled;
+use crate::http::routes::Routes;
 use crate::lifecycle::{Readiness, Tasks};
 
 /// What a listener grants to its callers.
@@ -121,19 +120,19 @@ pub enum Drained {
 }
 
 /// Serves until `stop` completes, then drains. When it returns, no connection is left.
-pub async fn serve(listeners: Vec<(Listener, Router)>, life: &Lifecycle, stop: impl Future<Output = ()>) -> Drained {
+pub async fn serve(listeners: Vec<(Listener, Routes)>, life: &Lifecycle, stop: impl Future<Output = ()>) -> Drained {
     serve_within(LIMITS, listeners, life, stop).await
 }
 
 async fn serve_within(
     limits: Limits,
-    listeners: Vec<(Listener, Router)>,
+    listeners: Vec<(Listener, Routes)>,
     life: &Lifecycle,
     stop: impl Future<Output = ()>,
 ) -> Drained {
     let connections = Connections { limits, open: Tasks::new(), cut: CancellationToken::new() };
-    for (listener, router) in listeners {
-        let accepting = accept(listener, router, connections.clone());
+    for (listener, routes) in listeners {
+        let accepting = accept(listener, routes, connections.clone());
         connections.open.spawn(accepting);
     }
     stop.await;
@@ -168,7 +167,7 @@ struct Connections {
 }
 
 /// Accepts until the drain begins.
-async fn accept(listener: Listener, router: Router, connections: Connections) {
+async fn accept(listener: Listener, routes: Routes, connections: Connections) {
     let places = Arc::new(Semaphore::new(connections.limits.connections));
     loop {
         let accepted = async {
@@ -182,7 +181,7 @@ async fn accept(listener: Listener, router: Router, connections: Connections) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                let serving = serve_connection(stream, peer, router.clone(), connections.clone());
+                let serving = serve_connection(stream, peer, routes.clone(), connections.clone());
                 connections.open.spawn(async move {
                     serving.await;
                     drop(place);
@@ -204,7 +203,7 @@ fn is_the_callers(error: &io::Error) -> bool {
 }
 
 /// One connection until it ends, is idle in the drain, or is cut.
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, connections: Connections) {
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, routes: Routes, connections: Connections) {
     // Without it, small answers wait for the caller's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let first_head = Arc::new(Notify::new());
@@ -213,7 +212,7 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, c
         move |mut request: http::Request<Incoming>| {
             first_head.notify_one();
             request.extensions_mut().insert(ConnectInfo(peer));
-            router.clone().oneshot(request.map(Body::new))
+            routes.serve(request.map(Body::new))
         }
     });
     let mut builder = http1::Builder::new();

@@ -14,15 +14,14 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
 use anyhow::{Context as _, ensure};
-use axum::Router;
 use axum::body::Body;
 use http::{Request, StatusCode};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
-use tower::ServiceExt as _;
 use wxkf_gateway::app::{self, App};
 use wxkf_gateway::config::{Config, Source};
 use wxkf_gateway::domain::{Clock, EncodingAesKey};
+use wxkf_gateway::http::routes::Routes;
 use wxkf_gateway::lifecycle::{Readiness, Tasks};
 use wxkf_gateway::router::{self, Audience};
 use wxkf_gateway::telemetry::Metrics;
@@ -44,23 +43,23 @@ fn main() -> anyhow::Result<()> {
     let metrics = if unrecorded { Metrics::unrecorded() } else { Metrics::install()? };
     let directory = tempfile::tempdir()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let router = runtime.block_on(gateway(directory.path().to_str().context("a path in UTF-8")?, metrics))?;
-    post(&runtime, &router, made(WARM_UP)?)?;
-    measured(&runtime, &router, made(callbacks)?)?;
+    let routes = runtime.block_on(gateway(directory.path().to_str().context("a path in UTF-8")?, metrics))?;
+    post(&runtime, &routes, made(WARM_UP)?)?;
+    measured(&runtime, &routes, made(callbacks)?)?;
     println!("callbacks: {callbacks}");
     Ok(())
 }
 
 /// What is counted; by this name callgrind knows where to begin.
 #[inline(never)]
-fn measured(runtime: &Runtime, router: &Router, callbacks: Vec<Request<Body>>) -> anyhow::Result<()> {
-    post(runtime, router, callbacks)
+fn measured(runtime: &Runtime, routes: &Routes, callbacks: Vec<Request<Body>>) -> anyhow::Result<()> {
+    post(runtime, routes, callbacks)
 }
 
-fn post(runtime: &Runtime, router: &Router, callbacks: Vec<Request<Body>>) -> anyhow::Result<()> {
+fn post(runtime: &Runtime, routes: &Routes, callbacks: Vec<Request<Body>>) -> anyhow::Result<()> {
     runtime.block_on(async {
         for callback in callbacks {
-            let answer = router.clone().oneshot(callback).await?;
+            let answer = routes.serve(callback).await?;
             ensure!(answer.status() == StatusCode::OK, "a callback was answered {}", answer.status());
         }
         Ok(())
@@ -76,7 +75,7 @@ fn made(callbacks: usize) -> anyhow::Result<Vec<Request<Body>>> {
     (0..callbacks).map(callback).collect()
 }
 
-async fn gateway(directory: &str, metrics: Metrics) -> anyhow::Result<Router> {
+async fn gateway(directory: &str, metrics: Metrics) -> anyhow::Result<Routes> {
     let endpoint = format!("http://127.0.0.1:{}", bot()?);
     let settings = [
         ("BIND_ADDRESS", "127.0.0.1"),
@@ -89,7 +88,7 @@ async fn gateway(directory: &str, metrics: Metrics) -> anyhow::Result<Router> {
     let runtime =
         app::Runtime { clock: Clock::default(), tasks: Tasks::new(), readiness: Readiness::default(), metrics };
     let app = App::build(&config, runtime).await?;
-    let router = router::router(Audience::Everybody, &app);
+    let routes = router::routes(Audience::Everybody, &app);
     app.starting.finish().await?;
     for index in 0..ACCOUNTS {
         let bot = json!({
@@ -97,10 +96,10 @@ async fn gateway(directory: &str, metrics: Metrics) -> anyhow::Result<Router> {
             "corpSecret": SECRET, "token": TOKEN, "encodingAESKey": AES_KEY,
         });
         let request = Request::post("/puppetWxkfManager/register").header("content-type", "application/json");
-        let answer = router.clone().oneshot(request.body(Body::from(bot.to_string()))?).await?;
+        let answer = routes.serve(request.body(Body::from(bot.to_string()))?).await?;
         ensure!(answer.status() == StatusCode::OK, "a registration was answered {}", answer.status());
     }
-    Ok(router)
+    Ok(routes)
 }
 
 /// The port of a bot that takes everything. Threads of its own, which are not counted.

@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use crate::config::Config;
-use crate::egress::{self, DenyList};
+use crate::egress;
 
 use super::settings::SettingFlags;
 use super::{Exit, on_runtime, report};
@@ -56,7 +56,7 @@ async fn look_from_outside(config: &Config) -> anyhow::Result<String> {
     let port = config.public_port.filter(|&port| port != 0);
     let Some(port) = port else { bail!("there is no public door to look at: set PUBLIC_PORT, to another port than 0") };
     let base = format!("http://{}", SocketAddr::new(local(config.bind_address), port));
-    let client = egress::dispatch_client(&DenyList::default(), LIMIT)?;
+    let client = egress::client(LIMIT)?;
     let get = async |path: &str| {
         let answer = client.get(format!("{base}{path}")).send().await.map_err(reqwest::Error::without_url);
         answer.with_context(|| format!("no answer from {base} (by PUBLIC_PORT)"))
@@ -83,7 +83,7 @@ async fn ask(config: &Config) -> anyhow::Result<String> {
         bail!("the gateway's port is unknown when it is set to 0: set {}", setting(config));
     }
     let url = format!("http://{}/readyz", SocketAddr::new(local(config.bind_address), port));
-    let client = egress::dispatch_client(&DenyList::default(), LIMIT)?;
+    let client = egress::client(LIMIT)?;
     let answer = client.get(&url).send().await.map_err(reqwest::Error::without_url);
     let answer = answer.with_context(|| format!("no answer from {url} (by {})", setting(config)))?;
     let code = answer.status();

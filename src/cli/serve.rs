@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use tracing::{info, warn};
 
 use crate::app::{App, BuildError, Runtime};
 use crate::config::{Config, Faults, Warning};
 use crate::domain::Clock;
+use crate::http::routes::Routes;
 use crate::lifecycle::{Readiness, StopSignals, Tasks};
 use crate::router::{self, Audience};
 use crate::server::{self, Drained, Lifecycle, Listener};
@@ -130,7 +130,7 @@ impl Listeners {
         Ok(Self { main, public, ops, egress })
     }
 
-    fn with(self, app: &App) -> Vec<(Listener, Router)> {
+    fn with(self, app: &App) -> Vec<(Listener, Routes)> {
         let everybody = if self.ops.is_some() { Audience::Services } else { Audience::Everybody };
         let listeners = [
             Some((self.main, everybody)),
@@ -138,7 +138,7 @@ impl Listeners {
             self.ops.map(|listener| (listener, Audience::Operators)),
         ];
         let listeners = listeners.into_iter().flatten();
-        let routed = listeners.map(|(listener, audience)| (listener, router::router(audience, app)));
+        let routed = listeners.map(|(listener, audience)| (listener, router::routes(audience, app)));
         routed.chain(self.egress.map(|listener| (listener, router::forward_proxy(app)))).collect()
     }
 }

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Response, StatusCode, header};
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
 use serde_json::{Map, Value};
 
 use crate::domain::{KfEvent, Puppet};
-use crate::egress::{self, DenyList};
+use crate::egress::{Courier, Undelivered};
 use crate::observe::Trace;
 
 /// `DISPATCH_FORMAT`.
@@ -53,14 +54,13 @@ pub enum Unanswered {
 /// Sends events to bots.
 #[derive(Debug, Clone)]
 pub struct Forwarder {
-    http: Client,
-    denied: DenyList,
+    courier: Courier,
     format: Format,
 }
 
 impl Forwarder {
-    pub fn new(http: Client, denied: DenyList, format: Format) -> Self {
-        Self { http, denied, format }
+    pub fn new(courier: Courier, format: Format) -> Self {
+        Self { courier, format }
     }
 
     /// One attempt, over within `limit`, which tells the bot of the trace.
@@ -72,24 +72,30 @@ impl Forwarder {
         limit: Duration,
         trace: &Trace,
     ) -> Attempted {
-        if let Some(address) = self.denied.denies_literal(bot.endpoint.url()) {
-            return Attempted::Failed(format!("DISPATCH_DENY_NETWORKS forbids {address}"));
+        let Ok(mut request) = self.request(bot, event, form) else {
+            return Attempted::Failed("the event makes no request".to_owned());
+        };
+        request.headers_mut().extend(trace.headers());
+        match self.courier.send_within(limit, request, THE_BOT).await {
+            Ok(status) if status.is_success() => Attempted::Delivered,
+            Ok(status) => Attempted::Failed(format!("the bot answered {status}")),
+            Err(Undelivered::NoConnection(text)) => Attempted::NoConnection(text),
+            Err(Undelivered::Denied(text) | Undelivered::NoAnswer(text)) => Attempted::Failed(text),
         }
+    }
+
+    fn request(&self, bot: &Puppet, event: &KfEvent, form: Form) -> http::Result<Request<Bytes>> {
         let raw =
             event.payload.raw.as_ref().filter(|raw| {
                 form == Form::Normal && self.format == Format::AsReceived && raw.credential == bot.pair_id()
             });
-        let request = match raw {
-            Some(raw) => self
-                .http
-                .post(format!("{}/callback?{}", bot.endpoint, raw.query))
+        match raw {
+            Some(raw) => Request::post(bot.endpoint.below(&["/callback?", &raw.query]))
                 .header(header::CONTENT_TYPE, "application/xml")
                 .body(raw.body.clone()),
-            None => self.http.post(format!("{}/callback/decrypted", bot.endpoint)).json(&decrypted(event, form)),
-        };
-        match request.headers(trace.headers()).timeout(limit).send().await {
-            Ok(response) => conclude(response).await,
-            Err(error) => failure(&error),
+            None => Request::post(bot.endpoint.below(&["/callback/decrypted"]))
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Value::from(decrypted(event, form)).to_string().into()),
         }
     }
 
@@ -101,22 +107,21 @@ impl Forwarder {
     /// The probe, with what keeps requests from the bot. A `GET` is harmless to every bot; a gateway's
     /// 502, 503 or 504 in front of it says that the bot itself is still away.
     pub async fn knock(&self, bot: &Puppet) -> Result<(), Unanswered> {
-        if let Some(address) = self.denied.denies_literal(bot.endpoint.url()) {
-            return Err(Unanswered::Denied(format!("DISPATCH_DENY_NETWORKS forbids {address}")));
-        }
-        let sent = self.http.get(format!("{}/callback", bot.endpoint)).send().await;
-        match sent.map(|response| response.status()) {
+        let request = Request::get(bot.endpoint.below(&["/callback"])).body(Bytes::new());
+        let request = request.map_err(|error| Unanswered::Away(format!("the endpoint makes no request: {error}")))?;
+        match self.courier.send(request, THE_BOT).await {
             Ok(status @ (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)) => {
                 Err(Unanswered::Away(format!("something before the bot answered {status}")))
             }
             Ok(_) => Ok(()),
-            Err(error) => Err(match egress::denied(&error) {
-                Some(denied) => Unanswered::Denied(denied.to_string()),
-                None => Unanswered::Away(in_words(&error)),
-            }),
+            Err(Undelivered::Denied(text)) => Err(Unanswered::Denied(text)),
+            Err(Undelivered::NoConnection(text) | Undelivered::NoAnswer(text)) => Err(Unanswered::Away(text)),
         }
     }
 }
+
+/// Whom the texts of faults name.
+const THE_BOT: &str = "the bot";
 
 fn decrypted(event: &KfEvent, form: Form) -> Map<String, Value> {
     let mut body = Map::new();
@@ -128,23 +133,4 @@ fn decrypted(event: &KfEvent, form: Form) -> Map<String, Value> {
     }
     body.insert("openKfId".into(), Value::from(event.account.kf.as_str()));
     body
-}
-
-async fn conclude(response: Response) -> Attempted {
-    match egress::status_of(response).await {
-        status if status.is_success() => Attempted::Delivered,
-        status => Attempted::Failed(format!("the bot answered {status}")),
-    }
-}
-
-fn failure(error: &reqwest::Error) -> Attempted {
-    match egress::denied(error) {
-        Some(denied) => Attempted::Failed(denied.to_string()),
-        None if error.is_connect() => Attempted::NoConnection(in_words(error)),
-        None => Attempted::Failed(in_words(error)),
-    }
-}
-
-fn in_words(error: &reqwest::Error) -> String {
-    egress::fault_in_words(error, "the bot")
 }

@@ -40,6 +40,15 @@ impl Endpoint {
     pub fn url(&self) -> &Url {
         &self.url
     }
+
+    /// The address of one of the bot's routes, which the parts make together.
+    pub fn below(&self, parts: &[&str]) -> String {
+        let base = self.url.as_str().trim_end_matches('/');
+        let mut address = String::with_capacity(base.len() + parts.iter().map(|part| part.len()).sum::<usize>());
+        address.push_str(base);
+        parts.iter().for_each(|part| address.push_str(part));
+        address
+    }
 }
 
 impl fmt::Display for Endpoint {

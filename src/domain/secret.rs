@@ -28,10 +28,10 @@ impl Secret {
     }
 }
 
-/// Equality in constant time (for equal lengths), so that a comparison tells nothing.
+/// Equality in constant time (for equal lengths), so that a comparison tells nothing; a clone is known by its place.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+        Arc::ptr_eq(&self.0, &other.0) || self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 }
 

@@ -1,41 +1,35 @@
 //! The way of calls that are passed on as they came, bodies streamed in both directions.
-//!
-//! The one decision a reader would question: without an outbound proxy they do not take the general client.
-//! Its layers and its second parse of each address cost as much as all the rest of a small call.
 
 use std::error::Error;
-use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Body as _;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{self, connect::HttpConnector};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tower::Service;
-use tower::timeout::future::ResponseFuture;
-use tower::timeout::{Timeout, error::Elapsed};
-use tower::util::MapFuture;
+use http_body_util::{BodyExt as _, Either, Full};
+use hyper::body::Body;
+use hyper_util::client::legacy;
 use tower_http::timeout::TimeoutBody;
 
-use super::{CONNECT_LIMIT, IDLE_LIMIT, tls};
+use super::direct::{self, ConnectionLimits, Direct};
+use super::{CONNECT_LIMIT, DenyList, IDLE_LIMIT};
 
-type Https = HttpsConnector<HttpConnector>;
-type Connecting = ResponseFuture<<Https as Service<Uri>>::Future>;
-/// The client wants a future that can be moved; every call clones this, so that it is no boxed service.
-type Connector = MapFuture<Timeout<Https>, fn(Connecting) -> Pin<Box<Connecting>>>;
-type Direct = legacy::Client<Connector, PassedBody>;
 /// Why a body breaks off.
 pub type BodyError = Box<dyn Error + Send + Sync>;
-/// What is streamed on.
-pub type PassedBody = UnsyncBoxBody<Bytes, BodyError>;
+/// A body that is here already, or one that is streamed on.
+pub type PassedBody = Either<Full<Bytes>, UnsyncBoxBody<Bytes, BodyError>>;
 
 /// A body that is here already.
 pub fn whole(bytes: Bytes) -> PassedBody {
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+    Either::Left(Full::new(bytes))
+}
+
+/// A body that comes bit by bit.
+pub fn streamed<B>(body: B) -> PassedBody
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static,
+{
+    Either::Right(body.map_err(Into::into).boxed_unsync())
 }
 
 /// Why there is no answer.
@@ -62,7 +56,7 @@ impl PassError {
     pub fn is_timeout(&self) -> bool {
         match self {
             Self::Silence => true,
-            Self::Direct(error) => super::causes(error).any(|cause| cause.is::<Elapsed>()),
+            Self::Direct(error) => direct::is_late(error),
             Self::Client(error) => error.is_timeout(),
         }
     }
@@ -72,23 +66,16 @@ impl PassError {
 #[derive(Debug, Clone)]
 pub enum Passage {
     /// Straight to WeCom.
-    Direct { client: Direct, silence: Duration },
+    Direct { client: Direct<PassedBody>, silence: Duration },
     /// Through the general client, which knows outbound proxies.
     Client(reqwest::Client),
 }
 
 impl Passage {
     /// Straight to WeCom. Nothing may come for as long as `silence` before or in the middle of an answer.
-    /// `None` where the general client cannot be built either: it says why.
-    pub fn direct(silence: Duration) -> Option<Self> {
-        let mut tcp = HttpConnector::new();
-        tcp.set_nodelay(true);
-        tcp.enforce_http(false);
-        let https = HttpsConnectorBuilder::new().with_tls_config(tls()?).https_or_http().enable_http1();
-        let connector: Connector = MapFuture::new(Timeout::new(https.wrap_connector(tcp), CONNECT_LIMIT), Box::pin);
-        let mut client = legacy::Client::builder(TokioExecutor::new());
-        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_LIMIT);
-        Some(Self::Direct { client: client.build(connector), silence })
+    pub fn direct(silence: Duration) -> Result<Self, rustls::Error> {
+        let limits = ConnectionLimits { connect: CONNECT_LIMIT, idle: IDLE_LIMIT };
+        Ok(Self::Direct { client: direct::client(&DenyList::default(), limits)?, silence })
     }
 
     /// The way that the client takes; its limits are the client's.
@@ -102,18 +89,18 @@ impl Passage {
             Self::Direct { client, silence } => {
                 let answer = tokio::time::timeout(*silence, client.request(request)).await;
                 let answer = answer.map_err(|_| PassError::Silence)?.map_err(PassError::Direct)?;
-                Ok(answer.map(|body| TimeoutBody::new(*silence, body).boxed_unsync()))
+                Ok(answer.map(|body| streamed(TimeoutBody::new(*silence, body))))
             }
             Self::Client(client) => {
-                let request = request.map(streamed).try_into().map_err(PassError::Client)?;
+                let request = request.map(for_client).try_into().map_err(PassError::Client)?;
                 let answer = client.execute(request).await.map_err(PassError::Client)?;
-                Ok(Response::from(answer).map(|body| body.map_err(Into::into).boxed_unsync()))
+                Ok(Response::from(answer).map(streamed))
             }
         }
     }
 }
 
 /// An empty body is none: a stream would announce one.
-fn streamed(body: PassedBody) -> reqwest::Body {
+fn for_client(body: PassedBody) -> reqwest::Body {
     if body.is_end_stream() { reqwest::Body::default() } else { reqwest::Body::wrap_stream(body.into_data_stream()) }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{FromRef, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -51,9 +51,12 @@ pub enum Tried {
     TurnedAway,
 }
 
-/// A door: what opens it, and where those who tried in vain are noted.
+/// A door: what opens it, and where those who tried in vain are noted. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct Door(Arc<Lock>);
+
+#[derive(Debug)]
+struct Lock {
     keys: Keyring,
     trail: Trail,
     slowing: Slowing,
@@ -61,16 +64,16 @@ pub struct Door {
 
 impl Door {
     pub fn new(keys: Keyring, trail: Trail, slowing: Slowing) -> Self {
-        Self { keys, trail, slowing }
+        Self(Arc::new(Lock { keys, trail, slowing }))
     }
 
     pub fn keys(&self) -> &Keyring {
-        &self.keys
+        &self.0.keys
     }
 
     /// For an `ADMIN_TOKEN` that somebody typed: as careful as with one in a header.
     pub async fn try_admin_token(&self, offered: &str, extensions: &Extensions) -> Tried {
-        if self.keys.opens(offered) {
+        if self.keys().opens(offered) {
             return Tried::Opened;
         }
         self.refuse_admin_token(extensions).await
@@ -91,7 +94,7 @@ impl Door {
         // Never the path itself, which may hold anything. The forward proxy has no routes.
         let route = extensions.get::<MatchedPath>().map_or("EGRESS_PORT", MatchedPath::as_str);
         let act = Act::new(action, route, format!("wrong {setting}"));
-        let nth = self.trail.refused(act, Actor::Unknown, address);
+        let nth = self.0.trail.refused(act, Actor::Unknown, address);
         if nth == 1 {
             warn!(address = address.map(tracing::field::display), "wrong {setting}");
         }
@@ -100,7 +103,7 @@ impl Door {
 
     /// Holds the answer back when it is one of many.
     async fn hold_back(&self, nth: u64, setting: &'static str) -> Slowed {
-        let slowed = self.slowing.hold_back(nth).await;
+        let slowed = self.0.slowing.hold_back(nth).await;
         let answer = match slowed {
             Slowed::Answered => "refused",
             Slowed::TurnedAway => "turned_away",
@@ -118,7 +121,12 @@ pub fn turned_away(mut response: Response) -> Response {
     response
 }
 
-/// Whether the caller of a bots' route proved that it knows `PUPPET_PASSWORD`.
+/// The door of the bots' routes: `PUPPET_PASSWORD`, as Basic (any user name) or Bearer.
+#[derive(Debug, Clone)]
+pub struct PuppetDoor(pub Door);
+
+/// A caller of a bots' route who was let in. Handlers of routes that are called all the time ask for him, and
+/// so need no layer around them: that costs a call as much as all the rest of its way through the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
     /// No password is set, so anybody may call.
@@ -132,43 +140,55 @@ impl Caller {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Caller {
-    type Rejection = std::convert::Infallible;
+impl<S: Send + Sync> FromRequestParts<S> for Caller
+where
+    PuppetDoor: FromRef<S>,
+{
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        Ok(parts.extensions.get().copied().unwrap_or(Self::Anybody))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        PuppetDoor::from_ref(state).admit(&parts.headers, &parts.extensions).await
     }
 }
 
-/// Asks bots for `PUPPET_PASSWORD`, as Basic (any user name) or Bearer.
-pub async fn require_puppet_password(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Actor::Bot);
-    if door.keys.is_empty() {
-        return next.run(request).await;
-    }
-    match offered(request.headers(), &header::AUTHORIZATION) {
-        Some(password) if door.keys.opens(&password) => {
-            request.extensions_mut().insert(Caller::Proven);
-            return next.run(request).await;
+impl PuppetDoor {
+    async fn admit(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Response> {
+        let Self(door) = self;
+        if door.keys().is_empty() {
+            return Ok(Caller::Anybody);
         }
-        Some(_) => {
-            let nth = door.note(request.extensions(), Action::PUPPET_REFUSED, "PUPPET_PASSWORD");
-            if door.hold_back(nth, "PUPPET_PASSWORD").await == Slowed::TurnedAway {
-                return too_many_passwords();
+        match offered(headers, &header::AUTHORIZATION) {
+            Some(password) if door.keys().opens(&password) => return Ok(Caller::Proven),
+            Some(_) => {
+                let nth = door.note(extensions, Action::PUPPET_REFUSED, "PUPPET_PASSWORD");
+                if door.hold_back(nth, "PUPPET_PASSWORD").await == Slowed::TurnedAway {
+                    return Err(too_many_passwords());
+                }
             }
+            None => {}
         }
-        None => {}
+        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"wxkf-gateway\"")];
+        let mend = "PUPPET_PASSWORD is set: send it, for example as http://bot:PASSWORD@gateway:7777";
+        Err((StatusCode::UNAUTHORIZED, challenge, mend).into_response())
     }
-    let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"wxkf-gateway\"")];
-    let mend = "PUPPET_PASSWORD is set: send it, for example as http://bot:PASSWORD@gateway:7777";
-    (StatusCode::UNAUTHORIZED, challenge, mend).into_response()
+}
+
+/// Asks bots for their password before anything else is done for them.
+pub async fn require_puppet_password(State(door): State<PuppetDoor>, mut request: Request, next: Next) -> Response {
+    match door.admit(request.headers(), request.extensions()).await {
+        Ok(_) => {
+            request.extensions_mut().insert(Actor::Bot);
+            next.run(request).await
+        }
+        Err(refusal) => refusal,
+    }
 }
 
 /// Asks bots for the same password as a proxy does.
 pub async fn require_proxy_password(State(door): State<Door>, request: Request, next: Next) -> Response {
     match offered(request.headers(), &header::PROXY_AUTHORIZATION) {
-        _ if door.keys.is_empty() => return next.run(request).await,
-        Some(password) if door.keys.opens(&password) => return next.run(request).await,
+        _ if door.keys().is_empty() => return next.run(request).await,
+        Some(password) if door.keys().opens(&password) => return next.run(request).await,
         Some(_) => {
             let nth = door.note(request.extensions(), Action::PUPPET_REFUSED, "PUPPET_PASSWORD");
             if door.hold_back(nth, "PUPPET_PASSWORD").await == Slowed::TurnedAway {
@@ -189,12 +209,12 @@ fn too_many_passwords() -> Response {
 
 /// Asks operators for `ADMIN_TOKEN`. Without one there is no admin API.
 pub async fn require_admin_token(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    if door.keys.is_empty() {
+    if door.keys().is_empty() {
         return StatusCode::NOT_FOUND.into_response();
     }
     let offered = offered(request.headers(), &header::AUTHORIZATION);
     let token = authorization(request.headers(), &header::AUTHORIZATION, "Bearer");
-    if token.is_some_and(|token| door.keys.opens(token)) {
+    if token.is_some_and(|token| door.keys().opens(token)) {
         request.extensions_mut().insert(Actor::Admin);
         return next.run(request).await;
     }

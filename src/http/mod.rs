@@ -6,5 +6,6 @@ pub mod body;
 pub mod health;
 pub mod meters;
 pub mod problem;
+pub mod routes;
 pub mod slowing;
 pub mod trace;

@@ -2,7 +2,7 @@
 //! dead.
 
 use bytes::Bytes;
-use http::{Response, header};
+use http::{HeaderValue, Response, header};
 use hyper::body::Body as _;
 use serde::Deserialize;
 
@@ -32,9 +32,8 @@ struct Refusal {
 
 /// Reads a small JSON answer; whatever it is, it can go on as it came.
 pub(super) async fn judge(answer: Answer) -> (Verdict, Answer) {
-    let json = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let json = json.is_some_and(|kind| kind.to_ascii_lowercase().contains("json"));
-    if !json || answer.body().size_hint().lower() > JUDGED {
+    let kind = answer.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if !kind.windows(4).any(|four| four.eq_ignore_ascii_case(b"json")) || answer.body().size_hint().lower() > JUDGED {
         return (Verdict::Fine, answer);
     }
     let (head, body) = answer.into_parts();

@@ -91,10 +91,12 @@ mod tests {
     use hyper::body::Frame;
 
     use super::*;
+    use crate::egress::{BodyError, streamed};
 
     fn chunks(sizes: &[usize]) -> CallBody {
-        let chunks: Vec<_> = sizes.iter().map(|&size| Ok(Frame::data(Bytes::from(vec![b'x'; size])))).collect();
-        CallBody::stream(StreamBody::new(stream::iter(chunks)).boxed_unsync())
+        let chunks: Vec<_> =
+            sizes.iter().map(|&size| Ok::<_, BodyError>(Frame::data(Bytes::from(vec![b'x'; size])))).collect();
+        CallBody::stream(streamed(StreamBody::new(stream::iter(chunks))))
     }
 
     async fn length(body: &mut CallBody) -> usize {

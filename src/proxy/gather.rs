@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 
-use crate::egress::PassedBody;
+use crate::egress::{PassedBody, streamed};
 
 pub(super) enum Gathered {
     /// All of it.
@@ -32,7 +32,7 @@ pub(super) async fn gather(mut body: PassedBody, limit: usize) -> Gathered {
         }
     };
     let before = stream::iter(read.into_iter().map(Ok).chain(broken));
-    Gathered::Streamed(StreamBody::new(before.chain(BodyStream::new(body))).boxed_unsync())
+    Gathered::Streamed(streamed(StreamBody::new(before.chain(BodyStream::new(body)))))
 }
 
 /// Most bodies come in one piece, which is not copied.

@@ -104,7 +104,7 @@ impl ApiProxy {
         let query = std::mem::take(&mut call.query);
         let query = Query::parse(&query);
         let Some(filled) = self.fill(&query).await? else {
-            return self.send(&mut call, query.as_it_came(), None).await;
+            return Box::pin(self.send(&mut call, query.as_it_came(), None)).await;
         };
         call.body.keep().await;
         let response = self.send(&mut call, &query.with(&filled.token), Some(filled.owner.corp())).await?;
@@ -112,10 +112,11 @@ impl ApiProxy {
         if verdict == Verdict::Fine {
             return Ok(answer);
         }
-        match self.other_token(&filled).await {
+        // On the heap, as whatever happens seldom: the way of a call is moved about, and should be small.
+        match Box::pin(self.other_token(&filled)).await {
             Some(other) if call.body.can_be_repeated() => {
                 counter!("wxkf_proxy_healed_total").increment(1);
-                self.send(&mut call, &query.with(&other), Some(filled.owner.corp())).await
+                Box::pin(self.send(&mut call, &query.with(&other), Some(filled.owner.corp()))).await
             }
             _ => Ok(answer),
         }
@@ -125,7 +126,7 @@ impl ApiProxy {
     async fn fill(&self, query: &Query<'_>) -> Result<Option<Filled>, ProxyError> {
         match query.bearer() {
             Bearer::App(app) => {
-                let token = self.tokens.lease(app).await?.access_token;
+                let token = Box::pin(self.tokens.lease(app)).await?.access_token;
                 Ok(Some(Filled { token, owner: Owner::App(app.clone()) }))
             }
             Bearer::Token(token) => {

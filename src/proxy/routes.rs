@@ -10,7 +10,6 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use http_body_util::BodyExt as _;
 use metrics::{Counter, counter};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -20,6 +19,7 @@ use super::answer::Answer;
 use super::{ApiPath, ApiProxy, Call, CallBody, ProxyError, headers};
 use crate::access_token::AccessTokens;
 use crate::access_token::routes::{self as token_routes, TokenAnswer};
+use crate::egress::streamed;
 use crate::http::auth::Caller;
 use crate::http::meters::RouteMeter;
 use crate::wecom::Errcode;
@@ -112,7 +112,7 @@ pub(super) async fn pass(
         Err(rule) => return refused(StatusCode::BAD_REQUEST, Errcode::INVALID_PARAMETER, format!("the path {rule}")),
     };
     if path.is_gettoken() {
-        return token_routes::answer(tokens, request.uri().query(), request.headers()).await;
+        return Box::pin(token_routes::answer(tokens, request.uri().query(), request.headers())).await;
     }
     let (mut parts, body) = request.into_parts();
     headers::strip_call(&mut parts.headers);
@@ -125,7 +125,7 @@ pub(super) async fn pass(
         path,
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers,
-        body: if has_body { CallBody::stream(body.map_err(Into::into).boxed_unsync()) } else { CallBody::none() },
+        body: if has_body { CallBody::stream(streamed(body)) } else { CallBody::none() },
     };
     answer(proxy.call(call).await)
 }

@@ -1,5 +1,6 @@
 use std::net::Ipv4Addr;
 
+use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -48,7 +49,7 @@ async fn run_within(limits: Limits, ports: usize, delay: Duration, grace: Durati
             .route("/port", get(move || async move { port.to_string() }))
             .route("/peer", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }))
             .with_state(gate.clone());
-        listeners.push((Listener::bind(LOCAL, 0, "PORT").await.unwrap(), router));
+        listeners.push((Listener::bind(LOCAL, 0, "PORT").await.unwrap(), router.into()));
     }
     let addresses = listeners.iter().map(|(listener, _)| listener.address()).collect();
     let life = Lifecycle { tasks: Tasks::new(), readiness: Readiness::default(), delay, grace };

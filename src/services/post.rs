@@ -3,14 +3,14 @@
 use std::pin::pin;
 
 use bytes::Bytes;
+use http::{Request, StatusCode, header};
 use jiff::Timestamp;
-use reqwest::{Client, RequestBuilder, StatusCode, header};
 
 use super::filter::EventName;
 use super::format::{self, Webhook};
 use super::signature::SigningSecret;
 use crate::domain::{Content, Service, ServiceEvent, ServiceFormat};
-use crate::egress::{self, DenyList};
+use crate::egress::{Courier, DenyList};
 use crate::observe::{Kind, Span, Trace};
 use crate::store::QueuedEvent;
 
@@ -28,8 +28,7 @@ pub enum Posted {
 /// Calls services.
 #[derive(Debug, Clone)]
 pub struct Poster {
-    http: Client,
-    denied: DenyList,
+    courier: Courier,
 }
 
 /// A body with its content type, and the query that goes with it.
@@ -40,12 +39,12 @@ struct Message<'e> {
 }
 
 impl Poster {
-    pub fn new(http: Client, denied: DenyList) -> Self {
-        Self { http, denied }
+    pub fn new(courier: Courier) -> Self {
+        Self { courier }
     }
 
     pub(super) fn denied(&self) -> &DenyList {
-        &self.denied
+        self.courier.denied()
     }
 
     /// One attempt on an event of a queue, in a trace of its own: the queue has no place for the callback's, and
@@ -66,50 +65,47 @@ impl Poster {
         posted
     }
 
-    /// One attempt; the client limits its time.
+    /// One attempt; the courier limits its time.
     pub(super) async fn post(&self, service: &Service, event: &ServiceEvent, now: Timestamp) -> Posted {
-        if let Some(address) = self.denied.denies_literal(service.url.url()) {
-            return Posted::Failed(format!("DISPATCH_DENY_NETWORKS forbids {address}"));
-        }
         let Some(message) = message(service.format, event) else {
             return Posted::Refused("its XML cannot be written as JSON".to_owned());
         };
-        match self.request(service, event, message, now) {
-            Ok(request) => match request.send().await {
-                Ok(response) => judge(egress::status_of(response).await),
-                Err(error) => failure(&error),
-            },
-            Err(rule) => Posted::Failed(format!("the secret {rule}")),
+        match request(service, event, message, now) {
+            Ok(request) => {
+                let sent = self.courier.send(request, "the service").await;
+                sent.map_or_else(|undelivered| Posted::Failed(undelivered.into_text()), judge)
+            }
+            Err(fault) => Posted::Failed(fault),
         }
     }
+}
 
-    /// By the Standard Webhooks.
-    fn request(
-        &self,
-        service: &Service,
-        event: &ServiceEvent,
-        message: Message<'_>,
-        now: Timestamp,
-    ) -> Result<RequestBuilder, String> {
-        let mut url = service.url.url().clone();
-        if let Some(query) = message.query {
-            let own = url.query().map(|own| format!("{own}&")).unwrap_or_default();
-            url.set_query(Some(&format!("{own}{query}")));
+/// By the Standard Webhooks.
+fn request(
+    service: &Service,
+    event: &ServiceEvent,
+    message: Message<'_>,
+    now: Timestamp,
+) -> Result<Request<Bytes>, String> {
+    let address = match message.query {
+        Some(query) => {
+            let mark = if service.url.url().query().is_some() { "&" } else { "?" };
+            [service.url.url().as_str(), mark, query].concat()
         }
-        let timestamp = now.as_second();
-        let mut request = self
-            .http
-            .post(url)
-            .header(header::CONTENT_TYPE, message.content_type)
-            .header("webhook-id", &*event.webhook_id)
-            .header("webhook-timestamp", timestamp)
-            .headers(Trace::current().headers());
-        if let Some(secret) = &service.secret {
-            let secret = SigningSecret::parse(secret.expose())?;
-            request = request.header("webhook-signature", secret.sign(&event.webhook_id, timestamp, &message.body));
-        }
-        Ok(request.body(message.body))
+        None => service.url.url().as_str().to_owned(),
+    };
+    let timestamp = now.as_second();
+    let mut request = Request::post(address)
+        .header(header::CONTENT_TYPE, message.content_type)
+        .header("webhook-id", &*event.webhook_id)
+        .header("webhook-timestamp", timestamp);
+    if let Some(secret) = &service.secret {
+        let secret = SigningSecret::parse(secret.expose()).map_err(|rule| format!("the secret {rule}"))?;
+        request = request.header("webhook-signature", secret.sign(&event.webhook_id, timestamp, &message.body));
     }
+    let mut request = request.body(message.body).map_err(|error| format!("the event makes no request: {error}"))?;
+    request.headers_mut().extend(Trace::current().headers());
+    Ok(request)
 }
 
 /// In the service's format. What was stored for another one goes as it was stored: raw, or the inner XML.
@@ -139,11 +135,6 @@ fn judge(status: StatusCode) -> Posted {
         status if status.is_client_error() && !OF_HASTE.contains(&status) => Posted::Refused(answer),
         _ => Posted::Failed(answer),
     }
-}
-
-fn failure(error: &reqwest::Error) -> Posted {
-    let denied = egress::denied(error).map(ToString::to_string);
-    Posted::Failed(denied.unwrap_or_else(|| egress::fault_in_words(error, "the service")))
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub struct Traces(Tasks);
 impl Traces {
     /// From now on spans are recorded and exported. Within a runtime, once a process.
     pub fn start(settings: &TraceSettings) -> Result<Self, TelemetryError> {
-        let http = egress::collector_client(settings.timeout)?;
+        let http = egress::client(settings.timeout)?;
         let (sender, spans) = mpsc::channel(settings.queue);
         let resource = resource(&settings.resource);
         let (lost, tasks) = (Arc::new(Lost::new()), Tasks::new());

@@ -5,6 +5,7 @@
 //! calls take the common way. WeCom refuses some of them at worst (60020); a gateway without tokens while
 //! its store is away would be worse.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,12 +83,12 @@ impl Outbound {
     }
 
     /// The way of calls that are passed on; those for nobody in particular take the common one.
-    pub async fn passage(&self, corp: Option<&CorpId>) -> Result<Passage, UnusableProxy> {
+    pub async fn passage(&self, corp: Option<&CorpId>) -> Result<Cow<'_, Passage>, UnusableProxy> {
         let own = match corp {
             Some(corp) => self.own_client(corp).await?,
             None => None,
         };
-        Ok(own.map_or_else(|| self.passage.clone(), Passage::through))
+        Ok(own.map_or(Cow::Borrowed(&self.passage), |client| Cow::Owned(Passage::through(client))))
     }
 
     /// `None` when the corp has no proxy of its own.

@@ -343,16 +343,19 @@ async fn the_password_is_asked_for_on_the_bots_routes_alone() {
     let settings = [("PUPPET_PASSWORD", &*PASSWORDS.join(",")), ("WECOM_API_BASE_URL", &wecom.base_url())];
     let gateway = Gateway::start(&settings).await;
     declare(&gateway, CORP, json!([{ "token": TOKEN, "encodingAESKey": AES_KEY }])).await;
-    let asking = [
-        (Method::POST, "/puppetWxkfManager/register"),
-        (Method::POST, "//puppetWxkfManager/deregister/"),
-        (Method::GET, "/puppetWxkfManager/getToken"),
-        (Method::GET, "/puppetWxkfManager/puppetWxkfInfo/wk1"),
-        (Method::GET, "/api/corp/accessToken"),
-        (Method::POST, &format!("/callback/decrypted/{CORP}")),
-    ];
+    // Every one of the document, so that no route is forgotten, and a spelling.
+    let document = crate::openapi::document();
+    let bots = crate::openapi::operations(&document).into_iter().filter(|(_, _, it)| it["tags"][0] == "Bots");
+    let mut asking: Vec<_> = bots
+        .map(|(method, path, _)| {
+            let values = [("{corpId}", CORP), ("{kfId}", "wk1"), ("{path}", "gettoken")];
+            (method, values.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value)))
+        })
+        .collect();
+    asking.push((Method::POST, "//puppetWxkfManager/deregister/".to_owned()));
+    assert_eq!(asking.len(), 11);
     for (method, path) in asking {
-        let request = || gateway.request(method.clone(), path);
+        let request = || gateway.request(method.clone(), &path);
         let without = request().send().await.unwrap();
         assert_eq!(without.status(), 401, "{path}");
         assert!(without.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic "), "{path}");

@@ -53,12 +53,12 @@ pub(super) async fn start(plan: GatewayPlan) -> anyhow::Result<Gateway> {
     let runtime =
         Runtime { clock: Clock::default(), tasks: life.tasks.clone(), readiness: life.readiness.clone(), metrics };
     let app = App::build(&config, runtime).await?;
-    let router = router::router(Audience::Everybody, &app);
+    let routes = router::routes(Audience::Everybody, &app);
     app.starting.finish().await?;
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     // Apart from the gateway's own tasks, whose end it waits for.
-    let serving = Tasks::new().spawn(async move { server::serve(vec![(listener, router)], &life, stopped).await });
+    let serving = Tasks::new().spawn(async move { server::serve(vec![(listener, routes)], &life, stopped).await });
     Ok(Gateway { port: plan.port, password, admin_token, directory, stop, serving })
 }
 

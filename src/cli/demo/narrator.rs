@@ -6,7 +6,7 @@ use anstyle::Style;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use crate::egress::{self, DenyList};
+use crate::egress;
 use crate::simulator::Entry;
 use crate::simulator::bot::BotHappening;
 use crate::simulator::wecom::{Api, Attempt, Happening, Verification};
@@ -68,7 +68,7 @@ impl<'a> Narrator<'a> {
         let wecom = self.stage.wecom.base_url();
         let mut links = vec![format!("{CYAN}{wecom}/{CYAN:#}  write as a customer, watch each hop, break things")];
         let pages = [("/console", format!("sign in with {token}")), ("/docs", "every route, to try out".to_owned())];
-        if let Ok(http) = egress::dispatch_client(&DenyList::default(), Duration::from_secs(1)) {
+        if let Ok(http) = egress::client(Duration::from_secs(1)) {
             for (path, words) in pages {
                 let answer = http.get(format!("{base}{path}")).send().await;
                 if answer.is_ok_and(|answer| !answer.status().is_client_error()) {

@@ -4,7 +4,7 @@ use url::Host;
 
 use crate::dispatcher::{Format, Forwarder, Unanswered};
 use crate::domain::Puppet;
-use crate::egress;
+use crate::egress::Courier;
 
 use super::finding::{Check, Finding, Part, Tried};
 use super::gateway::Place;
@@ -18,9 +18,9 @@ pub(super) fn checks(setup: &Setup) -> Vec<Check<'_>> {
         return vec![Check::done(none.skipped("none is registered: a bot registers once, when it starts"))];
     }
     let denied = &setup.config.dispatch_deny_networks;
-    match egress::dispatch_client(denied, setup.config.dispatch_timeout.min(LIMIT)) {
-        Ok(http) => {
-            let forwarder = Forwarder::new(http, denied.clone(), Format::Decrypted);
+    match Courier::new(denied, setup.config.dispatch_timeout.min(LIMIT)) {
+        Ok(courier) => {
+            let forwarder = Forwarder::new(courier, Format::Decrypted);
             setup.online_bots().map(|bot| check(setup, bot, forwarder.clone())).collect()
         }
         Err(_) => {

@@ -9,7 +9,7 @@ use reqwest::Client;
 
 use crate::config::{Config, read_admin_token};
 use crate::domain::{App, AppKey, CallbackCredential, CorpId, Puppet, Secret};
-use crate::egress::{self, DenyList};
+use crate::egress;
 use crate::store::{Directory, Store};
 
 use super::gateway::Running;
@@ -47,7 +47,7 @@ pub(super) struct KnownCorp {
 
 impl Setup {
     pub(super) fn client() -> anyhow::Result<Client> {
-        egress::dispatch_client(&DenyList::default(), THROUGH_GATEWAY).context("cannot set up outgoing calls")
+        egress::client(THROUGH_GATEWAY).context("cannot set up outgoing calls")
     }
 
     /// What opens the gateway's admin API, where it is known here.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{self, TokenSource};
 use super::{Behaviour, Bot, BotHappening, BotOptions, Death, Mode, Shared, dispatch, work};
-use crate::egress::{self, DenyList};
+use crate::egress;
 use crate::lifecycle::Tasks;
 use crate::simulator::journal::Journal;
 use crate::simulator::port::{KillOnDrop, Port};
@@ -26,7 +26,7 @@ pub(super) async fn start(options: BotOptions) -> io::Result<Bot> {
     let shared = Arc::new(Shared {
         endpoint,
         port: Arc::clone(&port),
-        http: egress::dispatch_client(&DenyList::default(), CALL_LIMIT).map_err(io::Error::other)?,
+        http: egress::client(CALL_LIMIT).map_err(io::Error::other)?,
         journal: Journal::new(options.clock.clone()),
         received: Mutex::default(),
         behaviour: Mutex::default(),

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::crowd::{self, Crowd};
 use super::{LoadError, LoadOptions};
-use crate::egress::{self, DenyList};
+use crate::egress;
 
 /// Registrations at the same time.
 pub(super) const AT_ONCE: usize = 64;
@@ -35,7 +35,7 @@ pub(super) struct Registrar {
 
 impl Registrar {
     pub fn new(options: &LoadOptions) -> Result<Self, LoadError> {
-        let http = egress::dispatch_client(&DenyList::default(), ANSWER_LIMIT).map_err(LoadError::Client)?;
+        let http = egress::client(ANSWER_LIMIT).map_err(LoadError::Client)?;
         let url = |gateway: &Url| format!("{}/puppetWxkfManager/register", gateway.as_str().trim_end_matches('/'));
         let urls = options.gateways.iter().map(url).collect();
         Ok(Self { http, urls, turn: AtomicUsize::new(0), at_once: Semaphore::new(AT_ONCE) })

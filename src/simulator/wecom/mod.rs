@@ -42,7 +42,7 @@ pub use setup::CorpSetup;
 use super::journal::Journal;
 use super::port::{KillOnDrop, Port};
 use crate::domain::Clock;
-use crate::egress::{self, DenyList};
+use crate::egress;
 use crate::lifecycle::Tasks;
 use faults::Faults;
 use world::World;
@@ -221,8 +221,7 @@ impl Wecom {
         let tasks = Tasks::new();
         let port = Arc::new(Port::new(listener.local_addr()?, tasks.clone()));
         // Customers' servers live anywhere, this machine included: nothing is denied.
-        let client =
-            egress::dispatch_client(&DenyList::default(), options.callback_timeout).map_err(io::Error::other)?;
+        let client = egress::client(options.callback_timeout).map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
             world: Mutex::new(World::new(options.seed)),
             faults: Mutex::default(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Wecom, WecomOptions};
-use crate::egress::{self, DenyList};
+use crate::egress;
 
 pub(in crate::simulator) const TOKEN: &str = "QDG6eK";
 pub(in crate::simulator) const AES_KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
@@ -30,7 +30,7 @@ pub(in crate::simulator) fn hasty() -> WecomOptions {
 /// connections die with the test's runtime.
 pub(in crate::simulator) fn http() -> reqwest::Client {
     thread_local! {
-        static CLIENT: reqwest::Client = egress::dispatch_client(&DenyList::default(), Duration::from_secs(10)).unwrap();
+        static CLIENT: reqwest::Client = egress::client(Duration::from_secs(10)).unwrap();
     }
     CLIENT.with(reqwest::Client::clone)
 }
