@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::extract::FromRef;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 pub use self::meters::METRICS;
 use crate::access_token::{AccessTokens, MemoryCache, RedisCache, TokenCache, TokenParts, TokenSettings};
@@ -136,6 +136,7 @@ pub struct App {
 #[must_use]
 pub struct Starting {
     store: Arc<dyn Store>,
+    directory: Arc<Directory>,
     tokens: AccessTokens,
     dispatcher: Dispatcher,
     services: Services,
@@ -162,6 +163,7 @@ impl Starting {
         self.tasks.spawn(meters::take_stock(self.store.clone(), self.clock, self.tasks.clone()));
         self.dispatcher.start();
         self.services.start();
+        self.tasks.spawn(acquaint(self.directory));
         self.readiness.ready();
         info!(store = self.store.name(), "ready");
         Ok(())
@@ -230,6 +232,7 @@ impl App {
         let callbacks = Arc::new(callbacks(&dispatcher, &services, &around));
         let starting = Starting {
             store: store.clone(),
+            directory: directory.clone(),
             tokens: tokens.clone(),
             dispatcher: dispatcher.clone(),
             services: services.clone(),
@@ -265,6 +268,17 @@ impl App {
             metrics,
         };
         Ok(Self { state: AppState(Arc::new(parts)), doors, starting })
+    }
+}
+
+/// The embedded store is near already.
+async fn acquaint(directory: Arc<Directory>) {
+    if !directory.is_shared() {
+        return;
+    }
+    match directory.acquaint().await {
+        Ok(bots) => debug!(bots, "read ahead what the store has"),
+        Err(error) => warn!(%error, "cannot read ahead what the store has; it is read when it is needed"),
     }
 }
 

@@ -133,6 +133,12 @@ where
         }
     }
 
+    /// Keeps what was read some time ago, unless something is known already: it serves while the store is away.
+    fn remember_old(&self, key: K, value: T) {
+        let Some(read_at) = Instant::now().checked_sub(SHARED_FRESHNESS) else { return };
+        self.entries.entry(key).or_insert(Near { value: Some(Arc::new(value)), read_at });
+    }
+
     /// One caller reads; whoever waits for that finds what he read.
     async fn look_up(
         &self,
@@ -314,6 +320,29 @@ impl Directory {
     /// The registration of the account's kf id, online or not, under whatever corp.
     pub async fn puppet(&self, kf: &OpenKfId) -> Result<Option<Arc<Puppet>>> {
         self.puppets.get(kf, &self.source, async || self.store.puppet(kf).await).await
+    }
+
+    /// Reads what a shared store has once, so that a replica that has just started knows all bots and their corps'
+    /// keys even if the store goes away in the next moment. Returns the number of bots. They count as read long ago:
+    /// while the store answers, each is read again when it is needed.
+    pub async fn acquaint(&self) -> Result<usize> {
+        const PAGE: usize = 1_000;
+        let mut corps: BTreeSet<CorpId> = self.corps.corps().await?.into_iter().map(|corp| corp.id).collect();
+        let (mut after, mut read) = (None, 0);
+        while read < CAPACITY as usize {
+            let page = self.store.puppets(after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.kf_id.clone());
+            read += page.len();
+            for puppet in page {
+                corps.insert(puppet.corp_id.clone());
+                self.puppets.remember_old(puppet.kf_id.clone(), puppet);
+            }
+        }
+        for corp in &corps {
+            self.keys(corp).await?;
+        }
+        Ok(read)
     }
 
     /// The same as the store has it now, whatever was read before.

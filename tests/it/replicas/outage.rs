@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Replicas, Services, declare};
-use crate::delivery::{Manner, eventually};
+use crate::delivery::{Manner, World, eventually};
 use crate::harness::{AES_KEY, CORP, Gateway, SOON, TOKEN, credential};
 
 /// A callback is answered within this, whatever hangs.
@@ -83,6 +83,20 @@ async fn ferretdb_without_the_store_deliveries_go_on_and_nothing_is_acknowledged
         let held = async || world.poke("refusing", "held").await == 200;
         assert!(eventually(Duration::from_secs(5), held).await, "{outage:?}: {}", world.gateway.log());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs FerretDB and Redis: tests/servers/install"]
+async fn ferretdb_a_replica_that_has_just_started_knows_every_bot() {
+    let mut replicas = Replicas::start(1, &[]).await;
+    replicas.each[0].register("up").await;
+    let gateway = replicas.services.replica(&[("REGISTRATION", "open"), ("RUST_LOG", "debug")]).await;
+    let late = World { gateway, bots: replicas.bots.shared() };
+    let acquainted = async || late.gateway.log().contains("read ahead what the store has");
+    assert!(eventually(SOON, acquainted).await, "{}", late.gateway.log());
+    Outage::Refuses.of_the_store(&mut replicas).await;
+    assert_eq!(late.poke("up", "during").await, 200, "{}", late.gateway.log());
+    assert!(late.bots.taken("up").contains(&Some("during".to_owned())));
 }
 
 /// The status that WeCom's verification of the callback URL is answered.
