@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use http_body_util::{BodyExt as _, BodyStream, StreamBody};
+use hyper::body::Frame;
 
 use crate::egress::{PassedBody, streamed};
 
@@ -18,20 +19,20 @@ pub(super) async fn gather(mut body: PassedBody, limit: usize) -> Gathered {
     let broken = loop {
         match body.frame().await {
             Some(Ok(frame)) => {
-                length += frame.data_ref().map_or(0, Bytes::len);
-                read.push(frame);
+                // Trailers come last, and do not go on.
+                let Ok(data) = frame.into_data() else { continue };
+                length += data.len();
+                read.push(data);
             }
             // Told to whoever reads on.
             Some(Err(error)) => break Some(Err(error)),
-            None => {
-                return Gathered::Whole(joined(read.into_iter().filter_map(|frame| frame.into_data().ok()).collect()));
-            }
+            None => return Gathered::Whole(joined(read)),
         }
         if length > limit {
             break None;
         }
     };
-    let before = stream::iter(read.into_iter().map(Ok).chain(broken));
+    let before = stream::iter(read.into_iter().map(|data| Ok(Frame::data(data))).chain(broken));
     Gathered::Streamed(streamed(StreamBody::new(before.chain(BodyStream::new(body)))))
 }
 

@@ -25,7 +25,10 @@ pub(super) fn strip(headers: &mut HeaderMap) {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+        .map(str::trim)
+        // What nearly all say names no header that is not in the list.
+        .filter(|name| !name.eq_ignore_ascii_case("keep-alive") && !name.eq_ignore_ascii_case("close"))
+        .filter_map(|name| name.parse().ok())
         .collect();
     for name in OF_THE_CONNECTION.iter().chain(&named) {
         headers.remove(name);

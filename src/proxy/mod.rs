@@ -16,7 +16,7 @@ pub mod routes;
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, header};
 use metrics::counter;
 use tracing::{info, warn};
 use url::Url;
@@ -162,6 +162,7 @@ impl ApiProxy {
     async fn send(&self, call: &mut Call, query: &str, corp: Option<&CorpId>) -> Result<Answer, ProxyError> {
         let passage = self.outbound.passage(corp).await?;
         let address = self.base.address(&call.path, query)?;
+        call.headers.insert(header::HOST, self.base.host());
         let mut again = call.body.can_be_repeated();
         loop {
             let mut request = Request::new(call.body.take());

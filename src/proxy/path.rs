@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use http::Uri;
-use http::uri::{Authority, Scheme};
+use http::uri::{Authority, Parts, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
 use url::Url;
 
 use crate::domain::Invalid;
@@ -37,6 +37,8 @@ impl ApiPath {
 pub(super) struct ApiBase {
     scheme: Scheme,
     authority: Authority,
+    /// The same as calls name it: the client would write it anew for each.
+    host: HeaderValue,
     /// Without a slash at its end.
     path: String,
 }
@@ -48,6 +50,7 @@ impl ApiBase {
         Ok(Self {
             scheme: url.scheme().parse()?,
             authority: authority.parse()?,
+            host: authority.parse()?,
             path: url.path().trim_end_matches('/').to_owned(),
         })
     }
@@ -56,8 +59,16 @@ impl ApiBase {
     pub(super) fn address(&self, path: &ApiPath, query: &str) -> Result<Uri, http::Error> {
         let mark = if query.is_empty() { "" } else { "?" };
         let path = [&self.path, "/cgi-bin/", &path.0, mark, query].concat();
-        let address = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
-        address.path_and_query(path).build()
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::try_from(path)?);
+        Ok(Uri::from_parts(parts)?)
+    }
+
+    /// What calls name in their `Host`.
+    pub(super) fn host(&self) -> HeaderValue {
+        self.host.clone()
     }
 }
 
