@@ -56,6 +56,12 @@ macro_rules! state {
             fn from_ref(state: &AppState) -> Self {
                 state.0.$part.clone()
             }
+        }
+
+        impl AsRef<$type> for AppState {
+            fn as_ref(&self) -> &$type {
+                &self.0.$part
+            }
         })*
     };
 }

@@ -23,7 +23,7 @@
 //! |---|---|---|
 //! | [`cli`] | one file or folder a command | everything |
 //! | [`simulator`] | a fake WeCom, a fake bot, a fake service, a customer | callback's crypto, services' signatures, egress |
-//! | [`server`] | listeners: limits, drain | lifecycle |
+//! | [`server`] | listeners: limits, drain | lifecycle, http's routes |
 //! | [`router`] | every route on one page, by audience | the `routes.rs` of each room, app |
 //! | [`openapi`] | the document's head, tags, doors and webhooks | http, services |
 //! | [`app`] | the only place that wires | all services |
@@ -40,7 +40,7 @@
 //! | [`config`] | every setting, once | egress |
 //! | [`wecom`] | the only code that talks to WeCom, and each corp's way there | store, egress |
 //! | [`store`] | traits, near caches, SQLite, MongoDB, secrets at rest, `CORPS_FILE`, copies | lifecycle |
-//! | [`egress`] | which addresses and hosts may be called; the one HTTP client builder; plain connections | domain |
+//! | [`egress`] | which addresses and hosts may be called, and every client: the courier to bots and services, the passage to WeCom, a general one; plain connections | domain |
 //! | [`live`] | what this replica does just now: numbers of an hour, hops as they happen | domain |
 //! | [`lifecycle`] | stop, drain, abort; the tracker of every task | |
 //! | [`domain`] | values of the problem, no I/O | |
@@ -88,10 +88,11 @@
 //! ## Several replicas
 //!
 //! Each is a whole gateway; they meet in the store and in the token cache, never one another. What one
-//! changes, another reads within [`store::SHARED_FRESHNESS`]; what it does not know, it looks up before
-//! it answers. Held rows carry a lease, so that a dead replica's go on at another (`worker.rs` looks every
-//! few seconds); absence of a bot stands in its row, so that another probes it too (`presence.rs`); rows
-//! that another holds of an account just delivered to are looked for in the background (`settling.rs`).
+//! changes, another reads within [`store::SHARED_FRESHNESS`]; what it does not know, it looks up before it
+//! answers; when it starts it reads ahead what is there. Held rows carry a lease, so that a dead replica's
+//! go on at another (`worker.rs` looks every few seconds); absence of a bot stands in its row, so that
+//! another probes it too (`presence.rs`); rows that another holds of an account just delivered to are
+//! looked for in the background (`settling.rs`).
 //! A back end that is away costs one caller its time limit, and the others nothing ([`store::Breaker`]).
 //!
 //! ## Where the house differs from the first plan

@@ -13,12 +13,13 @@ use utoipa_axum::routes;
 use crate::app::{App, AppState};
 use crate::console::session::{self, Sessions};
 use crate::domain::Clock;
-use crate::http::routes::Routes;
 use crate::http::{audit, auth, health, meters, problem, trace};
 use crate::observe::Span;
 use crate::openapi::{self, Document};
 use crate::proxy::forward;
 use crate::{access_token, admin, callback, console, manager, proxy};
+
+pub use crate::http::routes::Routes;
 
 /// What WeCom calls. Its signature is the door.
 fn wecom() -> OpenApiRouter<AppState> {

@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("simulator", &["callback", "domain", "egress", "lifecycle", "services"]),
-    ("server", &["lifecycle"]),
+    ("server", &["http", "lifecycle"]),
     (
         "router",
         &[
