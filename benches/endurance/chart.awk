@@ -5,7 +5,7 @@
 # Seconds are gathered into at most 360 stretches; of each, memory, handles and latency show their highest.
 BEGIN {
     FS = "\t"
-    left = 56; right = 868; top = 64; high = 96; apart = 44
+    left = 56; right = 848; top = 64; high = 96; apart = 44
 }
 NR == FNR { name[++faults] = $1; from[faults] = $2; to[faults] = $3; next }
 $1 >= 0 { last = $1; row[++rows] = $0 }
@@ -87,6 +87,7 @@ END {
         if (wide < 2) wide = 2
         printf "<rect class=\"band\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%.1f\"/>", x(from[f]), top - 28, wide, bottom - top + 28
         split(name[f], part, ":")
+        sub(/^redis$/, "Redis", part[1])
         printf "<text class=\"fault\" x=\"%.1f\" y=\"16\" text-anchor=\"middle\">%s</text>", x(from[f]) + wide / 2, part[1]
         printf "<text class=\"fault\" x=\"%.1f\" y=\"30\" text-anchor=\"middle\">%s</text>\n", x(from[f]) + wide / 2, part[2]
     }

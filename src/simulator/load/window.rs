@@ -42,7 +42,7 @@ impl<'l> Windows<'l> {
     }
 
     /// From the last call to this one.
-    pub fn next(&mut self) -> Window {
+    pub fn look(&mut self) -> Window {
         let (now, progress, shared) = (Instant::now(), self.load.progress(), &self.load.shared);
         let before = std::mem::replace(&mut self.before, progress);
         let seconds = now.duration_since(self.since).as_secs_f64().max(f64::MIN_POSITIVE);

@@ -38,7 +38,7 @@ pub(super) async fn windows(load: &Load, every: Duration) -> serde_json::Error {
     let mut windows = load.windows();
     loop {
         ticks.tick().await;
-        match serde_json::to_string(&windows.next()) {
+        match serde_json::to_string(&windows.look()) {
             Ok(window) => report::data(window),
             Err(error) => return error,
         }
