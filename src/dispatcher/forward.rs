@@ -46,7 +46,9 @@ pub enum Attempted {
 pub enum Unanswered {
     /// `DISPATCH_DENY_NETWORKS` keeps the gateway from asking.
     Denied(String),
-    /// Nobody answered, or somebody in the bot's place.
+    /// No connection came about: nobody else who listens there would answer.
+    NoConnection(String),
+    /// No answer came, or one of somebody in the bot's place.
     Away(String),
 }
 
@@ -93,12 +95,7 @@ impl Forwarder {
         }
     }
 
-    /// Whether something that can take requests listens there.
-    pub async fn probe(&self, bot: &Puppet) -> bool {
-        self.knock(bot).await == Ok(())
-    }
-
-    /// The probe, with what keeps requests from the bot. A `GET` is harmless to every bot; a gateway's
+    /// The probe: what keeps requests from the bot. A `GET` is harmless to every bot; a gateway's
     /// 502, 503 or 504 in front of it says that the bot itself is still away.
     pub async fn knock(&self, bot: &Puppet) -> Result<(), Unanswered> {
         if let Some(address) = self.denied.denies_literal(bot.endpoint.url()) {
@@ -112,6 +109,7 @@ impl Forwarder {
             Ok(_) => Ok(()),
             Err(error) => Err(match egress::denied(&error) {
                 Some(denied) => Unanswered::Denied(denied.to_string()),
+                None if error.is_connect() => Unanswered::NoConnection(in_words(&error)),
                 None => Unanswered::Away(in_words(&error)),
             }),
         }
