@@ -86,10 +86,11 @@ END {
         wide = x(to[f]) - x(from[f])
         if (wide < 2) wide = 2
         printf "<rect class=\"band\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%.1f\"/>", x(from[f]), top - 28, wide, bottom - top + 28
+        middle = x(from[f]) + (wide < 14 ? wide : 14) / 2
         split(name[f], part, ":")
         sub(/^redis$/, "Redis", part[1])
-        printf "<text class=\"fault\" x=\"%.1f\" y=\"16\" text-anchor=\"middle\">%s</text>", x(from[f]) + wide / 2, part[1]
-        printf "<text class=\"fault\" x=\"%.1f\" y=\"30\" text-anchor=\"middle\">%s</text>\n", x(from[f]) + wide / 2, part[2]
+        printf "<text class=\"fault\" x=\"%.1f\" y=\"16\" text-anchor=\"middle\">%s</text>", middle, part[1]
+        printf "<text class=\"fault\" x=\"%.1f\" y=\"30\" text-anchor=\"middle\">%s</text>\n", middle, part[2]
     }
 
     title(0, "Callbacks acknowledged a second")
