@@ -47,7 +47,9 @@ pub enum Attempted {
 pub enum Unanswered {
     /// `DISPATCH_DENY_NETWORKS` keeps the gateway from asking.
     Denied(String),
-    /// Nobody answered, or somebody in the bot's place.
+    /// No connection came about: nobody else who listens there would answer.
+    NoConnection(String),
+    /// No answer came, or one of somebody in the bot's place.
     Away(String),
 }
 
@@ -99,12 +101,7 @@ impl Forwarder {
         }
     }
 
-    /// Whether something that can take requests listens there.
-    pub async fn probe(&self, bot: &Puppet) -> bool {
-        self.knock(bot).await == Ok(())
-    }
-
-    /// The probe, with what keeps requests from the bot. A `GET` is harmless to every bot; a gateway's
+    /// The probe: what keeps requests from the bot. A `GET` is harmless to every bot; a gateway's
     /// 502, 503 or 504 in front of it says that the bot itself is still away.
     pub async fn knock(&self, bot: &Puppet) -> Result<(), Unanswered> {
         let request = Request::get(bot.endpoint.below(&["/callback"])).body(Bytes::new());
@@ -115,7 +112,8 @@ impl Forwarder {
             }
             Ok(_) => Ok(()),
             Err(Undelivered::Denied(text)) => Err(Unanswered::Denied(text)),
-            Err(Undelivered::NoConnection(text) | Undelivered::NoAnswer(text)) => Err(Unanswered::Away(text)),
+            Err(Undelivered::NoConnection(text)) => Err(Unanswered::NoConnection(text)),
+            Err(Undelivered::NoAnswer(text)) => Err(Unanswered::Away(text)),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod forward;
 mod holding;
+mod hosts;
 mod lane;
 mod meters;
 mod presence;
@@ -89,6 +90,7 @@ struct Inner {
     /// When the worker looks again by itself, in milliseconds since 1970.
     next_turn: AtomicI64,
     probers: AtomicU64,
+    hosts: hosts::Hosts,
     permits: Arc<Semaphore>,
     deliveries: settling::Deliveries,
     /// Held while an event is counted and stored that nobody vouches for and no bot takes.
@@ -117,6 +119,7 @@ impl Dispatcher {
             due: Notify::new(),
             next_turn: AtomicI64::new(i64::MAX),
             probers: AtomicU64::new(0),
+            hosts: hosts::Hosts::new(),
             permits: Arc::new(Semaphore::new(HELD_AT_ONCE)),
             deliveries: settling::Deliveries::default(),
             unvouched: Mutex::new(()),

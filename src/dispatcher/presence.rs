@@ -78,7 +78,7 @@ impl Inner {
             if !self.tasks.pause(pause).await || !self.still_away(&watch).await {
                 return;
             }
-            if !self.forwarder.probe(&watch.bot).await {
+            if !self.hosts.is_back(&watch.bot.endpoint, self.forwarder.knock(&watch.bot)).await {
                 let absent = Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default();
                 pause = if absent < SOON_LASTS { PROBE_SOON } else { PROBE_LATER };
                 continue;

@@ -48,10 +48,10 @@ async fn probed(setup: &Setup, bot: &Puppet, forwarder: &Forwarder, tried: Tried
             reason,
             "let the bot register with another address, or take the network out of DISPATCH_DENY_NETWORKS",
         ),
-        Err(Unanswered::Away(reason)) if elsewhere.is_some() => {
+        Err(Unanswered::NoConnection(reason) | Unanswered::Away(reason)) if elsewhere.is_some() => {
             tried.warning(reason, "from here; the gateway may reach it from where it runs")
         }
-        Err(Unanswered::Away(reason)) => {
+        Err(Unanswered::NoConnection(reason) | Unanswered::Away(reason)) => {
             let since = bot.away_since.map(|since| format!("; away since {since}")).unwrap_or_default();
             tried.wrong(format!("{reason}{since}"), away(loopback))
         }

@@ -1,5 +1,7 @@
 //! All bots behind one server: account `n` is at `/b/n`.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -51,7 +53,7 @@ pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Resul
         }
     }
     match asked.member.condition {
-        Condition::Refusing if !shared.healed.is_cancelled() => {
+        Condition::Refusing if shared.troubled.load(Ordering::Acquire) => {
             return Ok(text(StatusCode::INTERNAL_SERVER_ERROR, "refused on request"));
         }
         Condition::Slow if !shared.healed.is_cancelled() => tokio::time::sleep(shared.options.slow).await,

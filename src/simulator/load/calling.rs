@@ -134,7 +134,7 @@ impl Calls {
             let failed = match answer {
                 Ok(StatusCode::OK) => {
                     tally.acknowledged.add_one();
-                    self.shared.latencies.record(due.elapsed(), took);
+                    self.shared.latencies.record(due.elapsed(), took, member.condition);
                     return member.ledger.lock().acknowledged(flight);
                 }
                 Ok(_) => &tally.refused,

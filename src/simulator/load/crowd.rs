@@ -53,6 +53,7 @@ impl Member {
 pub(super) struct Crowd {
     /// Tells this run's events from those that an earlier run left behind.
     run: u32,
+    name: String,
     corps: Box<[Credential]>,
     members: Box<[Member]>,
 }
@@ -79,7 +80,7 @@ impl Crowd {
         let credential = |token: &Secret, aes_key: &EncodingAesKey, corp| Credential {
             token: token.clone(),
             aes_key: aes_key.clone(),
-            receive_id: corp_id(corp),
+            receive_id: format!("ww_{}_{corp}", options.name),
         };
         let member = |index| Member {
             condition: options.bots.of(index),
@@ -88,6 +89,7 @@ impl Crowd {
         };
         Self {
             run: rand::random(),
+            name: options.name.clone(),
             corps: (0..options.corps.max(1)).map(|corp| credential(&options.token, &options.aes_key, corp)).collect(),
             members: (0..options.accounts.max(1)).map(member).collect(),
         }
@@ -114,13 +116,17 @@ impl Crowd {
         &self.corps[account % self.corps.len()]
     }
 
+    pub fn open_kf_id(&self, account: usize) -> String {
+        format!("wk_{}_{account}", self.name)
+    }
+
     /// The inner XML of an account's callback.
     pub fn event(&self, named: Named, create_time: i64) -> String {
         let Named { account, sequence } = named;
         let token = format!("ENC-load-{:08x}-{account}-{sequence}", self.run);
         let fields = EventFields {
             corp: &self.corp_of(account).receive_id,
-            open_kf_id: &open_kf_id(account),
+            open_kf_id: &self.open_kf_id(account),
             token: &token,
             create_time,
             ..EventFields::default()
@@ -164,14 +170,6 @@ impl Crowd {
         let named = Named { account: parts.next()?.parse().ok()?, sequence: parts.next()?.parse().ok()? };
         (run == self.run).then_some(named)
     }
-}
-
-fn corp_id(corp: usize) -> String {
-    format!("ww_load_{corp}")
-}
-
-pub(super) fn open_kf_id(account: usize) -> String {
-    format!("wk_load_{account}")
 }
 
 #[cfg(test)]

@@ -94,8 +94,9 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, closed: Cancellation
 }
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    let _open = shared.tally.connections.enter();
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(|request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
         async move { bots::answer(&shared, request).await }
     });

@@ -1,9 +1,10 @@
 //! Where the bots live: steady ones behind a door that stays open, absent ones behind one that opens
-//! when everything heals, restarting ones behind doors that close and open again.
+//! when their spell is over or everything heals, restarting ones behind doors that close and open again.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -137,12 +138,31 @@ async fn restart_group(shared: &Arc<Shared>, tasks: &Tasks, group: usize, accoun
     }
 }
 
-/// What was absent comes; every second one registers as it starts, the others were away without
-/// having ended, and are for the gateway to find.
-pub(super) async fn heal(shared: &Arc<Shared>, tasks: &Tasks) {
-    shared.healed.cancel();
+/// Absent and refusing bots are good once in a while, and for ever when everything heals.
+pub(super) fn keep_leaving(shared: &Arc<Shared>, tasks: &Tasks) {
+    let (shared, tasks_of_theirs) = (Arc::clone(shared), tasks.clone());
+    tasks.spawn(async move { shared.until_over(come_and_go(&shared, &tasks_of_theirs)).await });
+}
+
+/// Of those that come, every second one registers as it starts; the others were away without having ended,
+/// and are for the gateway to find.
+async fn come_and_go(shared: &Arc<Shared>, tasks: &Tasks) {
     let starting: Vec<usize> = in_condition(shared, Condition::Absent).step_by(2).collect();
-    come(shared, tasks, &shared.fleet.absent, &starting).await;
+    let spell = shared.options.spell.unwrap_or(Duration::MAX);
+    loop {
+        tokio::select! {
+            () = sleep(spell) => {}
+            () = shared.healed.cancelled() => {}
+        }
+        shared.troubled.store(false, Ordering::Release);
+        come(shared, tasks, &shared.fleet.absent, &starting).await;
+        tokio::select! {
+            () = sleep(spell) => {}
+            () = shared.healed.cancelled() => return,
+        }
+        shared.troubled.store(true, Ordering::Release);
+        shared.fleet.absent.close();
+    }
 }
 
 /// The door opens, and the bots behind it start: they register, and are ready a while later.

@@ -22,19 +22,23 @@ mod registrar;
 mod tally;
 #[cfg(test)]
 mod testkit;
+mod window;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use condition::{Condition, Shares};
 pub use options::{Length, LoadOptions, Pace, Registration};
 pub use outcome::{Callbacks, Missing, Outcome, Pokes, Proof};
-pub use tally::Latency;
+pub use tally::{Lately, Latency};
+pub use window::{Window, Windows};
 
 use super::wecom::Wecom;
 use crate::domain::Clock;
@@ -65,7 +69,8 @@ pub enum LoadError {
 }
 
 /// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Phase {
     Registering,
     /// The bots' grace after registering passes.
@@ -89,6 +94,7 @@ pub struct Progress {
     /// Sendings that were not answered 200.
     pub failed: u64,
     pub pokes: u64,
+    pub probes: u64,
 }
 
 /// One run.
@@ -107,7 +113,10 @@ struct Shared {
     tally: Tally,
     latencies: Latencies,
     clock: Clock,
+    began: Instant,
     phase: Mutex<(Phase, Instant)>,
+    /// Bots that are absent or refusing at times are so now.
+    troubled: AtomicBool,
     /// No further callbacks.
     enough: CancellationToken,
     /// Every bot is good from now on.
@@ -136,7 +145,9 @@ impl Load {
             tally: Tally::default(),
             latencies: Latencies::new()?,
             clock: Clock::default(),
+            began: Instant::now(),
             phase: Mutex::new((Phase::Registering, Instant::now())),
+            troubled: AtomicBool::new(true),
             enough: CancellationToken::new(),
             healed: CancellationToken::new(),
             over: CancellationToken::new(),
@@ -152,7 +163,7 @@ impl Load {
             drop(wecom.corp(&corp.receive_id).secret(crowd::SECRET).sealed_by(corp.clone()));
         }
         for (account, _) in crowd.members() {
-            drop(wecom.corp(&crowd.corp_of(account).receive_id).account(&crowd::open_kf_id(account)));
+            drop(wecom.corp(&crowd.corp_of(account).receive_id).account(&crowd.open_kf_id(account)));
         }
     }
 
@@ -176,20 +187,19 @@ impl Load {
         }
         self.enter(Phase::Calling);
         fleet::keep_restarting(shared, tasks);
+        fleet::keep_leaving(shared, tasks);
         let calling = calling::run(shared).await;
         self.enter(Phase::Settling);
         let began = Instant::now();
         // Running out of time is told by the proof itself.
-        let _ = timeout(shared.options.settle, self.settle(tasks)).await;
+        let _ = timeout(shared.options.settle, self.settle()).await;
         Ok(Outcome::of(shared, calling, began.elapsed()))
     }
 
     /// Heals everything and waits for the proof.
-    async fn settle(&self, tasks: &Tasks) {
-        let shared = &self.shared;
-        let (healing, tasks_of_healing) = (Arc::clone(shared), tasks.clone());
-        tasks.spawn(async move { healing.until_over(fleet::heal(&healing, &tasks_of_healing)).await });
-        while outcome::missing(shared) > 0 {
+    async fn settle(&self) {
+        self.shared.healed.cancel();
+        while outcome::missing(&self.shared) > 0 {
             sleep(LOOK_EVERY).await;
         }
     }
@@ -212,7 +222,13 @@ impl Load {
             given_up: tally.given_up.get(),
             failed: failed.iter().map(|count| count.get()).sum(),
             pokes: tally.pokes.get(),
+            probes: tally.probes.get(),
         }
+    }
+
+    /// What happens from now on, in stretches.
+    pub fn windows(&self) -> Windows<'_> {
+        Windows::of(self)
     }
 
     /// How many accounts still wait for their newest acknowledged event.

@@ -39,6 +39,8 @@ pub struct LoadOptions {
     /// The gateway's replicas, called in turns; with a password as `http://bot:PASSWORD@host:port`.
     pub gateways: Vec<Url>,
     pub registration: Registration,
+    /// Part of every corp's and account's id: two runs at one gateway need two.
+    pub name: String,
     pub corps: usize,
     pub accounts: usize,
     /// Token and `EncodingAESKey` of every corp's callbacks.
@@ -52,6 +54,9 @@ pub struct LoadOptions {
     pub listen: SocketAddr,
     /// How the gateway reaches the bots' machine, when not by the address they listen on.
     pub host: Option<String>,
+    /// How long bots are absent or refusing before they are good for as long, and so on; without it they are
+    /// until everything heals.
+    pub spell: Option<Duration>,
     /// How long a slow bot takes for its answer.
     pub slow: Duration,
     /// How often an unacknowledged callback is sent again: WeCom's 3 (document 91116).

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::ledger::Standing;
-use super::{Condition, Latency, Shared, Shares, crowd};
+use super::{Condition, Latency, Shared, Shares};
 
 /// Accounts that are named when the proof fails.
 const NAMED: usize = 10;
@@ -142,7 +142,7 @@ impl Proof {
                 Standing::Missing { acknowledged, arrived } if proof.missing.len() < NAMED => {
                     proof.missing.push(Missing {
                         corp_id: shared.crowd.corp_of(account).receive_id.clone(),
-                        open_kf_id: crowd::open_kf_id(account),
+                        open_kf_id: shared.crowd.open_kf_id(account),
                         bot: member.condition,
                         acknowledged,
                         arrived,

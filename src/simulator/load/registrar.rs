@@ -45,7 +45,7 @@ impl Registrar {
         let _at_once = self.at_once.acquire().await;
         let corp = crowd.corp_of(account);
         let bot = json!({
-            "kfId": crowd::open_kf_id(account),
+            "kfId": crowd.open_kf_id(account),
             "kfName": format!("load {account}"),
             "endpoint": endpoint,
             "corpId": corp.receive_id,

@@ -10,6 +10,7 @@ pub(super) fn options(corps: usize, accounts: usize) -> LoadOptions {
     LoadOptions {
         gateways: vec!["http://127.0.0.1:1".parse().unwrap()],
         registration: Registration::None,
+        name: "load".to_owned(),
         corps,
         accounts,
         token: Secret::new("QDG6eK"),
@@ -19,6 +20,7 @@ pub(super) fn options(corps: usize, accounts: usize) -> LoadOptions {
         bots: Shares::ALL_UP,
         listen: "127.0.0.1:0".parse().unwrap(),
         host: None,
+        spell: None,
         slow: Duration::from_millis(1),
         repeats: 0,
         connections: 16,

@@ -32,6 +32,19 @@ pub(super) async fn follow(load: &Load, every: Duration) {
     }
 }
 
+/// Prints each stretch of the run as one JSON object.
+pub(super) async fn windows(load: &Load, every: Duration) -> serde_json::Error {
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+    let mut windows = load.windows();
+    loop {
+        ticks.tick().await;
+        match serde_json::to_string(&windows.look()) {
+            Ok(window) => report::data(window),
+            Err(error) => return error,
+        }
+    }
+}
+
 fn headline(progress: &Progress) -> String {
     match progress.phase {
         Phase::Registering => "registering the bots".to_owned(),
@@ -43,7 +56,7 @@ fn headline(progress: &Progress) -> String {
 
 /// At most [`WIDEST`] characters.
 fn line(progress: &Progress, rate: f64, missing: Option<usize>) -> String {
-    let Progress { phase, elapsed, registered, offered, acknowledged, given_up, failed, pokes } = progress;
+    let Progress { phase, elapsed, registered, offered, acknowledged, given_up, failed, pokes, .. } = progress;
     let seconds = elapsed.as_secs();
     let mut line = format!("{seconds:>4} s");
     let _ = match (phase, missing) {
@@ -157,6 +170,7 @@ mod tests {
                 given_up: most / 4,
                 failed: most,
                 pokes: most,
+                probes: most,
             };
             let line = line(&progress, 1e9, Some(usize::MAX));
             assert!(line.chars().count() <= WIDEST, "{line}");

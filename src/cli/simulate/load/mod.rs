@@ -41,6 +41,9 @@ pub(in crate::cli) struct Args {
     /// are called in turns
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7777", value_delimiter = ',')]
     gateway: Vec<Url>,
+    /// Part of every corp's and account's id: two runs at one gateway need two
+    #[arg(long, value_name = "NAME", default_value = "load", value_parser = name)]
+    name: String,
     /// Corps that the accounts belong to
     #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = count)]
     corps: usize,
@@ -53,7 +56,7 @@ pub(in crate::cli) struct Args {
     /// Callers that each wait for their answer, as fast as it comes (closed loop)
     #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = count)]
     callers: usize,
-    /// How long; with bots that are away, shorter than the gateway's `EVENT_TTL`
+    /// How long; with bots that are away throughout, shorter than the gateway's `EVENT_TTL`
     #[arg(long, value_name = "TIME", default_value = "30s", conflicts_with = "callbacks", value_parser = span)]
     duration: Duration,
     /// How many callbacks, in place of how long
@@ -62,6 +65,10 @@ pub(in crate::cli) struct Args {
     /// Conditions of the bots, in proportion: up, slow, refusing, absent, restarting
     #[arg(long, value_name = "SHARES", default_value = "up=100")]
     bots: Shares,
+    /// How long bots are absent or refusing before they are good for as long, and so on [default: until all
+    /// heal at the end]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    spell: Option<Duration>,
     /// How long a slow bot takes; the gateway waits a second before it stores, and 3 s in all
     #[arg(long, value_name = "TIME", default_value = "1500ms", value_parser = span)]
     slow: Duration,
@@ -86,6 +93,9 @@ pub(in crate::cli) struct Args {
     /// Also be the WeCom that proves the registrations: the gateway's `WECOM_API_BASE_URL`
     #[arg(long, value_name = "ADDRESS")]
     wecom_listen: Option<SocketAddr>,
+    /// How long access tokens of that WeCom live
+    #[arg(long, value_name = "SECONDS", default_value_t = 7200, requires = "wecom_listen")]
+    token_lifetime: u64,
     /// Register nobody: what is called is no gateway, but forwards to --listen by itself
     #[arg(long, conflicts_with = "wecom_listen")]
     unregistered: bool,
@@ -98,6 +108,15 @@ pub(in crate::cli) struct Args {
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
+    /// Also print each stretch of the run as one JSON object: rate, latency for bots that are up, pokes,
+    /// connections to the bots
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    every: Option<Duration>,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.chars().all(|char| char.is_ascii_alphanumeric());
+    fits.then(|| text.to_owned()).ok_or_else(|| "must be letters and digits".to_owned())
 }
 
 fn count(text: &str) -> Result<usize, String> {
@@ -132,6 +151,7 @@ impl Args {
         Ok(LoadOptions {
             gateways: self.gateway.clone(),
             registration: if self.unregistered { Registration::None } else { Registration::ByBots },
+            name: self.name.clone(),
             corps,
             accounts: self.accounts,
             token: Secret::new(self.token.as_str()),
@@ -141,6 +161,7 @@ impl Args {
             bots: self.bots,
             listen: self.listen,
             host: self.host.clone(),
+            spell: self.spell,
             slow: self.slow,
             repeats: self.repeats,
             connections: self.connections,
@@ -159,10 +180,12 @@ impl Args {
                 "choose another address with --wecom-listen",
             )
         })?;
+        let token_lifetime = Duration::from_secs(self.token_lifetime);
         let limits = Limits { calls_per_minute: usize::MAX, ..Limits::default() };
         // A gateway that was under load before still holds the tokens of that time: none may be another app's now.
         let seed = rand::random();
-        Ok(Some(Wecom::serve(listener, WecomOptions { limits, seed, ..WecomOptions::default() })?))
+        let options = WecomOptions { limits, seed, token_lifetime, ..WecomOptions::default() };
+        Ok(Some(Wecom::serve(listener, options)?))
     }
 }
 
@@ -176,6 +199,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
     let outcome = tokio::select! {
         outcome = load.run() => Some(outcome),
         () = display::follow(&load, REDRAW_EVERY) => None,
+        error = in_stretches(&load, args.every) => return Err(error.into()),
         () = interrupted(&mut signals, &load) => None,
     };
     report::progress("");
@@ -187,6 +211,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Exit> {
         display::outcome(&outcome);
     }
     Ok(verdict(&outcome))
+}
+
+async fn in_stretches(load: &Load, every: Option<Duration>) -> serde_json::Error {
+    match every {
+        Some(every) => display::windows(load, every).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn verdict(outcome: &Outcome) -> Exit {
