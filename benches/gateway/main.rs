@@ -4,8 +4,10 @@
 //! `cargo bench --bench gateway` prints the table as Markdown; with words after `--`, only the rows whose
 //! names hold one of them. Every comparison runs its sides in turns and shows the ratio of their medians,
 //! because machines are noisy and ratios less so.
+//!
+//! `cargo bench --bench gateway -- growth` prints another table: how the gateway's cost grows.
 
-#![expect(clippy::print_stdout, reason = "the table is what it is for")]
+#![expect(clippy::print_stdout, reason = "the tables are what it is for")]
 
 mod baseline;
 mod bot;
@@ -14,10 +16,14 @@ mod comparison;
 mod cpus;
 mod events;
 mod gateway;
+mod growth;
 mod mongo;
 mod process;
 mod report;
 mod upstream;
+
+/// The word for the other table.
+const GROWTH: &str = "growth";
 
 fn main() -> anyhow::Result<()> {
     wxkf_gateway::egress::install_tls_provider();
@@ -26,12 +32,16 @@ fn main() -> anyhow::Result<()> {
         return baseline::run(&kind);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(comparison::compare())
+    if words().any(|word| word == GROWTH) {
+        runtime.block_on(growth::measure())
+    } else {
+        runtime.block_on(comparison::compare())
+    }
 }
 
 /// All rows are wanted, unless words are given.
 fn is_wanted(row: &str) -> bool {
-    let mut chosen = words().peekable();
+    let mut chosen = words().filter(|word| word != GROWTH).peekable();
     chosen.peek().is_none() || chosen.any(|word| row.contains(&word))
 }
 
