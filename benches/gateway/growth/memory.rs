@@ -4,7 +4,7 @@ use super::run::Run;
 use super::scale::Scale;
 
 pub const HEAD: &str = "\
-| MiB a thousand | at the start | after load |
+| MiB a thousand | at the start | after a callback of each |
 |---|---|---|";
 
 /// A line for each kind whose least was measured too; all runs are on the same CPUs.
@@ -17,8 +17,8 @@ pub fn lines(runs: &[(Scale, Run)]) -> Vec<String> {
         let (least_scale, least) = runs.iter().find(|(other, _)| *other == scale.least())?;
         let thousands = (scale.count() - least_scale.count()) as f64 / 1e3;
         let start = (most.memory_idle() - least.memory_idle()) / thousands;
-        let load = (most.memory_loaded() - least.memory_loaded()) / thousands;
-        (scale != least_scale).then(|| format!("| {} | {start:.2} | {load:.2} |", scale.kind()))
+        let known = (most.memory_known() - least.memory_known()) / thousands;
+        (scale != least_scale).then(|| format!("| {} | {start:.2} | {known:.2} |", scale.kind()))
     })
     .collect()
 }

@@ -28,8 +28,8 @@ struct Start {
 
 pub struct Run {
     first_start: Start,
-    /// Callbacks a second while each was told of for the first time.
-    first: f64,
+    /// While each was told of for the first time.
+    first: Measured,
     memory_known: f64,
     rounds: Vec<Measured>,
     pokes_per_callback: f64,
@@ -59,8 +59,9 @@ impl Run {
         self.first_start.idle
     }
 
-    pub fn memory_loaded(&self) -> f64 {
-        self.memory_loaded
+    /// After everything was told of once.
+    pub fn memory_known(&self) -> f64 {
+        self.memory_known
     }
 }
 
@@ -71,11 +72,11 @@ impl Start {
     }
 }
 
-async fn told_once(gateway: &Gateway, scale: Scale, bot: &Bot) -> anyhow::Result<f64> {
+async fn told_once(gateway: &Gateway, scale: Scale, bot: &Bot) -> anyhow::Result<Measured> {
     let before = bot.pokes();
     let first = callers::one_turn(&gateway.url, scale.news(), CALLERS).await?;
     arrived(scale, bot, before + first.answered).await?;
-    Ok(first.per_second)
+    Ok(first)
 }
 
 async fn load(gateway: &Gateway, scale: Scale, bot: &Bot) -> anyhow::Result<(Vec<Measured>, f64)> {
@@ -103,8 +104,10 @@ impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { first, memory_known, rounds, pokes_per_callback, memory_loaded, .. } = self;
         let rate = rates(rounds).0;
+        // Fewer are over before their rate means anything.
+        let first = if first.answered < 1_000 { String::new() } else { format!("{:.0}", first.per_second) };
         let [p50, p99] = [0.5, 0.99].map(|share| latency(rounds, share) * 1e3);
-        write!(f, "| {} | {first:.0} | {memory_known:.1} | {rate:.0} ", self.first_start)?;
+        write!(f, "| {} | {first} | {memory_known:.1} | {rate:.0} ", self.first_start)?;
         write!(f, "| {p50:.2} ms | {p99:.2} ms | {pokes_per_callback:.3} | {memory_loaded:.1} | {}", self.second_start)
     }
 }
