@@ -1,5 +1,6 @@
 //! A bot that answers at once and counts.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,27 +10,45 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 pub struct Bot {
     port: u16,
     pokes: Arc<AtomicU64>,
-    _serving: JoinHandle<std::io::Result<()>>,
 }
 
 impl Bot {
     pub async fn start() -> anyhow::Result<Self> {
-        let pokes = Arc::new(AtomicU64::new(0));
-        let router = Router::new().route("/callback", post(poked)).with_state(pokes.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let bot = Self { port: listener.local_addr()?.port(), pokes: Arc::new(AtomicU64::new(0)) };
+        bot.serve(listener);
+        Ok(bot)
+    }
+
+    /// From now on it is so many bots, each at an address of its own.
+    pub async fn multiply(&self, bots: usize) -> anyhow::Result<()> {
+        for bot in 0..bots {
+            self.serve(TcpListener::bind((address(bot), self.port)).await?);
+        }
+        Ok(())
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let router = Router::new().route("/callback", post(poked)).with_state(self.pokes.clone());
         #[expect(clippy::disallowed_methods, reason = "lives as long as the benchmark")]
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { port, pokes, _serving: serving })
+        tokio::spawn(async move { axum::serve(listener, router).await });
     }
 
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.url_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Of one of many.
+    pub fn url_of(&self, bot: usize) -> String {
+        self.url_at(address(bot))
+    }
+
+    fn url_at(&self, address: Ipv4Addr) -> String {
+        format!("http://{address}:{}", self.port)
     }
 
     /// How long it takes until so many have come.
@@ -45,6 +64,12 @@ impl Bot {
     pub fn pokes(&self) -> u64 {
         self.pokes.load(Ordering::Relaxed)
     }
+}
+
+/// Loopback has sixteen million.
+fn address(bot: usize) -> Ipv4Addr {
+    let first = u32::from(Ipv4Addr::new(127, 0, 1, 0));
+    Ipv4Addr::from(first + u32::try_from(bot).unwrap_or_default())
 }
 
 async fn poked(State(pokes): State<Arc<AtomicU64>>, _body: String) -> &'static str {

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wxkf_gateway::callback::crypto;
 use wxkf_gateway::domain::{Clock, EncodingAesKey};
 
-use crate::ACCOUNTS;
-
-pub const CORP: &str = "wwbenchmark";
+/// The first corp.
+pub const CORP: &str = "wwbenchmark0000";
 pub const SECRET: &str = "the-secret-of-the-benchmarks-app";
 pub const ACCESS_TOKEN: &str = "the-access-token-of-the-benchmark-is-as-long-as-those-of-wecom-are-which-have-two-hundred-and-fourteen-\
 characters-0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
@@ -18,9 +17,13 @@ pub fn account(index: usize) -> String {
     format!("wkBenchmark{index:08}")
 }
 
-/// The corps of services.
 pub fn corp(index: usize) -> String {
-    format!("{CORP}{index:04}")
+    format!("wwbenchmark{index:04}")
+}
+
+/// The corp of this account, where accounts are spread over so many.
+pub fn corp_of(account: usize, corps: usize) -> String {
+    corp(account % corps)
 }
 
 /// What the service of this number in its corp takes.
@@ -31,10 +34,25 @@ pub fn service_event(index: usize) -> String {
 /// What callbacks tell of.
 #[derive(Clone, Copy)]
 pub enum News {
-    /// The accounts of one corp in turn.
-    Accounts,
+    /// So many accounts in turn, spread over so many corps.
+    Accounts { accounts: usize, corps: usize },
     /// The services of all corps in turn.
     Services { corps: usize, each: usize },
+}
+
+impl News {
+    /// Of one corp.
+    pub fn accounts(accounts: usize) -> Self {
+        Self::Accounts { accounts, corps: 1 }
+    }
+
+    /// Callbacks until everybody was told of once.
+    pub fn turn(self) -> usize {
+        match self {
+            Self::Accounts { accounts, .. } => accounts,
+            Self::Services { corps, each } => corps * each,
+        }
+    }
 }
 
 /// A callback, encrypted as WeCom does it.
@@ -48,16 +66,17 @@ pub struct Callback {
 pub fn next(news: News, key: &EncodingAesKey, clock: &Clock) -> Callback {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = usize::try_from(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or_default();
+    let at = number % news.turn();
     let (corp, event) = match news {
-        News::Accounts => (CORP.to_owned(), "kf_msg_or_event".to_owned()),
-        News::Services { corps, each } => (corp(number % corps), service_event(number / corps % each)),
+        News::Accounts { corps, .. } => (corp_of(at, corps), "kf_msg_or_event".to_owned()),
+        News::Services { corps, .. } => (corp(at % corps), service_event(at / corps)),
     };
     let message = format!(
         "<xml><ToUserName><![CDATA[{corp}]]></ToUserName><CreateTime>{}</CreateTime><MsgType><![CDATA[event]]></MsgType>\
          <Event><![CDATA[{event}]]></Event><Token><![CDATA[ENC{number:030}]]></Token>\
          <OpenKfId><![CDATA[{}]]></OpenKfId></xml>",
         clock.now().as_second(),
-        account(number % ACCOUNTS),
+        account(at),
     );
     let encrypted = crypto::encrypt(key.key(), b"0123456789abcdef", message.as_bytes(), &corp);
     let (timestamp, nonce) = (clock.now().as_second().to_string(), number.to_string());

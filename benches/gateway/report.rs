@@ -49,20 +49,25 @@ impl Report {
         );
     }
 
+    /// A row that cannot be measured here, and why.
+    pub fn leave_out(&mut self, name: &str, why: &str) {
+        let _ = writeln!(self.text, "| {name} | {why} | | | | | |");
+    }
+
     pub fn print(&self) {
         println!("\n{}", self.text);
     }
 }
 
 /// Median, lowest and highest.
-fn rates(rounds: &[Measured]) -> (f64, f64, f64) {
+pub fn rates(rounds: &[Measured]) -> (f64, f64, f64) {
     let mut rates: Vec<f64> = rounds.iter().map(|round| round.per_second).collect();
     rates.sort_unstable_by(f64::total_cmp);
     (rates[rates.len() / 2], rates[0], rates[rates.len() - 1])
 }
 
 /// The median over the rounds, in seconds.
-fn latency(rounds: &[Measured], share: f64) -> f64 {
+pub fn latency(rounds: &[Measured], share: f64) -> f64 {
     let mut latencies: Vec<f64> = rounds.iter().map(|round| round.percentile(share).as_secs_f64()).collect();
     latencies.sort_unstable_by(f64::total_cmp);
     latencies[latencies.len() / 2]
