@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -15,6 +16,7 @@ use crate::upstream;
 const BINARY: &str = env!("CARGO_BIN_EXE_wxkf-gateway");
 /// Longer than a start or an end ever takes.
 const SOON: Duration = Duration::from_secs(30);
+const REGISTERED_AT_ONCE: usize = 64;
 
 /// It ends when this is dropped.
 pub struct Gateway {
@@ -75,15 +77,18 @@ impl Gateway {
 
     /// A bot for each of so many accounts, all at one address.
     pub async fn register_bots(&self, accounts: usize, endpoint: &str) -> anyhow::Result<()> {
-        for index in 0..accounts {
-            let bot = json!({
-                "kfId": events::account(index), "kfName": "benchmark", "endpoint": endpoint, "corpId": CORP,
-                "corpSecret": SECRET, "token": TOKEN, "encodingAESKey": AES_KEY,
-            });
-            let answer = self.http.post(format!("{}/puppetWxkfManager/register", self.url)).json(&bot).send().await?;
-            let answer: Value = answer.json().await?;
-            ensure!(answer["code"] == 0, "registration refused: {answer}");
-        }
+        let registering = stream::iter(0..accounts).map(|index| self.register_bot(index, endpoint));
+        registering.buffer_unordered(REGISTERED_AT_ONCE).try_collect().await
+    }
+
+    async fn register_bot(&self, index: usize, endpoint: &str) -> anyhow::Result<()> {
+        let bot = json!({
+            "kfId": events::account(index), "kfName": "benchmark", "endpoint": endpoint, "corpId": CORP,
+            "corpSecret": SECRET, "token": TOKEN, "encodingAESKey": AES_KEY,
+        });
+        let answer = self.http.post(format!("{}/puppetWxkfManager/register", self.url)).json(&bot).send().await?;
+        let answer: Value = answer.json().await?;
+        ensure!(answer["code"] == 0, "registration refused: {answer}");
         Ok(())
     }
 

@@ -21,6 +21,9 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// How often bots are looked for that another replica found away: should it die, somebody must
 /// notice that they are back.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// So many of them begin to be probed at a time: after a restart with 100,000 bots away, all else would wait for them.
+const BEGIN_AT_ONCE: usize = 500;
+const BREATHER: Duration = Duration::from_millis(10);
 /// Until a store that failed is asked again. Growing, because every bot and account asks at the same time: a
 /// store that is slow would otherwise be kept from answering any of them.
 const STORE_RETRY: RetryPolicy = RetryPolicy { shortest: Duration::from_secs(1), longest: Duration::from_secs(10) };
@@ -52,7 +55,7 @@ impl Inner {
             let goes_on = match self.directory.away_puppets().await {
                 Ok(puppets) => {
                     failures = 0;
-                    puppets.into_iter().for_each(|puppet| self.probe(Arc::new(puppet)));
+                    self.probe_in_turns(puppets).await;
                     self.directory.is_shared() && self.tasks.pause(LOOK_EVERY).await
                 }
                 Err(error) => {
@@ -61,6 +64,16 @@ impl Inner {
                 }
             };
             if !goes_on {
+                return;
+            }
+        }
+    }
+
+    async fn probe_in_turns(self: &Arc<Self>, puppets: Vec<Puppet>) {
+        let mut puppets = puppets.into_iter();
+        while puppets.len() > 0 {
+            puppets.by_ref().take(BEGIN_AT_ONCE).for_each(|puppet| self.probe(Arc::new(puppet)));
+            if !self.tasks.pause(BREATHER).await {
                 return;
             }
         }

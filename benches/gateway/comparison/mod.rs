@@ -15,7 +15,7 @@ use crate::process::Bare;
 use crate::report::Report;
 
 /// Accounts that events are spread over.
-const ACCOUNTS: usize = 2_000;
+const ACCOUNTS: usize = 10_000;
 /// Callers at the same time.
 const CALLERS: usize = 64;
 /// Downloaders at the same time.
