@@ -56,12 +56,6 @@ macro_rules! state {
             fn from_ref(state: &AppState) -> Self {
                 state.0.$part.clone()
             }
-        }
-
-        impl AsRef<$type> for AppState {
-            fn as_ref(&self) -> &$type {
-                &self.0.$part
-            }
         })*
     };
 }
@@ -84,6 +78,13 @@ state! {
     live: Live,
     health: Health,
     metrics: Metrics,
+}
+
+/// Borrowed, because each hot call asks for it.
+impl AsRef<PuppetDoor> for AppState {
+    fn as_ref(&self) -> &PuppetDoor {
+        &self.0.puppets
+    }
 }
 
 /// Who is let in.
@@ -169,7 +170,13 @@ impl Starting {
         self.tasks.spawn(meters::take_stock(self.store.clone(), self.clock, self.tasks.clone()));
         self.dispatcher.start();
         self.services.start();
-        self.tasks.spawn(acquaint(self.directory));
+        let tasks = self.tasks.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = acquaint(&self.directory) => {}
+                () = tasks.stopping() => {}
+            }
+        });
         self.readiness.ready();
         info!(store = self.store.name(), "ready");
         Ok(())
@@ -278,7 +285,7 @@ impl App {
 }
 
 /// The embedded store is near already.
-async fn acquaint(directory: Arc<Directory>) {
+async fn acquaint(directory: &Directory) {
     if !directory.is_shared() {
         return;
     }

@@ -69,7 +69,7 @@ fn post(runtime: &Runtime, routes: &Routes, callbacks: Vec<Request<Body>>) -> an
 fn made(callbacks: usize) -> anyhow::Result<Vec<Request<Body>>> {
     let (key, clock) = (EncodingAesKey::parse(AES_KEY)?, Clock::default());
     let callback = |_| {
-        let events::Callback { query, body, .. } = events::next(events::News::Accounts, &key, &clock);
+        let events::Callback { query, body, .. } = events::next(events::News::accounts(ACCOUNTS), &key, &clock);
         Ok(Request::post(format!("/callback/{CORP}?{query}")).body(Body::from(body))?)
     };
     (0..callbacks).map(callback).collect()

@@ -206,8 +206,8 @@ pub struct DecryptedBody {
 )]
 pub async fn receive_decrypted(
     State(callbacks): State<Arc<Callbacks>>,
-    Path(corp): Path<String>,
     caller: Caller,
+    Path(corp): Path<String>,
     fields: Fields,
 ) -> Response {
     let began = Instant::now();

@@ -91,7 +91,11 @@ impl Inner {
             if !self.tasks.pause(pause).await || !self.still_away(&watch).await {
                 return;
             }
-            if !self.hosts.is_back(&watch.bot.endpoint, self.forwarder.knock(&watch.bot)).await {
+            let is_back = tokio::select! {
+                is_back = self.hosts.is_back(&watch.bot.endpoint, self.forwarder.knock(&watch.bot)) => is_back,
+                () = self.tasks.stopping() => return,
+            };
+            if !is_back {
                 let absent = Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default();
                 pause = if absent < SOON_LASTS { PROBE_SOON } else { PROBE_LATER };
                 continue;

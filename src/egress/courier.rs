@@ -26,7 +26,7 @@ pub enum Undelivered {
     Denied(String),
     /// No connection came about, so that nothing was sent.
     NoConnection(String),
-    /// Something was sent.
+    /// Something may have been sent.
     NoAnswer(String),
 }
 

@@ -5,6 +5,7 @@
 //! address cost as much as all the rest of a small call.
 
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -49,6 +50,8 @@ where
     let mut tcp = HttpConnector::new_with_resolver(GuardedResolver { denied: denied.clone() });
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
+    // Shared out among the addresses of a name, so that a dead one leaves time for the others.
+    tcp.set_connect_timeout(Some(limits.connect));
     let https = HttpsConnectorBuilder::new().with_tls_config(tls()?).https_or_http().enable_http1();
     let connector: Connector = MapFuture::new(Timeout::new(https.wrap_connector(tcp), limits.connect), Box::pin);
     let mut builder: Builder = legacy::Client::builder(TokioExecutor::new());
@@ -58,7 +61,8 @@ where
 
 /// Whether a connection did not come about in time.
 pub(super) fn is_late(error: &legacy::Error) -> bool {
-    super::causes(error).any(|cause| cause.is::<Elapsed>())
+    let is_late = |cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut;
+    super::causes(error).any(|cause| cause.is::<Elapsed>() || cause.downcast_ref().is_some_and(is_late))
 }
 
 /// Drops denied addresses before the client sees them.

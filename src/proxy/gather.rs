@@ -19,7 +19,7 @@ pub(super) async fn gather(mut body: PassedBody, limit: usize) -> Gathered {
     let broken = loop {
         match body.frame().await {
             Some(Ok(frame)) => {
-                // Trailers come last, and do not go on.
+                // Trailers come last: of a whole body they do not go on.
                 let Ok(data) = frame.into_data() else { continue };
                 length += data.len();
                 read.push(data);

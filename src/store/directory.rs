@@ -93,9 +93,17 @@ where
         Self { entries: Cache::new(CAPACITY), shards, hasher: RandomState::new() }
     }
 
+    fn place(&self, key: &K) -> usize {
+        usize::try_from(self.hasher.hash_one(key)).unwrap_or(usize::MAX) % SHARDS
+    }
+
     fn shard(&self, key: &K) -> &Shard {
-        let hash = usize::try_from(self.hasher.hash_one(key)).unwrap_or(usize::MAX);
-        &self.shards[hash % SHARDS]
+        &self.shards[self.place(key)]
+    }
+
+    /// How often the keys of each shard were changed.
+    fn changes(&self) -> Vec<u64> {
+        self.shards.iter().map(|shard| *shard.changes.lock()).collect()
     }
 
     /// The key's value was changed in the store.
@@ -133,10 +141,15 @@ where
         }
     }
 
-    /// Keeps what was read some time ago, unless something is known already: it serves while the store is away.
-    fn remember_old(&self, key: K, value: T) {
+    /// Keeps what was read some time ago, unless something is known already or was changed since: it serves while the
+    /// store is away.
+    fn remember_old(&self, key: K, value: T, before: &[u64]) {
         let Some(read_at) = Instant::now().checked_sub(SHARED_FRESHNESS) else { return };
-        self.entries.entry(key).or_insert(Near { value: Some(Arc::new(value)), read_at });
+        let place = self.place(&key);
+        let now = self.shards[place].changes.lock();
+        if before[place] == *now {
+            self.entries.entry(key).or_insert(Near { value: Some(Arc::new(value)), read_at });
+        }
     }
 
     /// One caller reads; whoever waits for that finds what he read.
@@ -330,13 +343,14 @@ impl Directory {
         let mut corps: BTreeSet<CorpId> = self.corps.corps().await?.into_iter().map(|corp| corp.id).collect();
         let (mut after, mut read) = (None, 0);
         while read < CAPACITY as usize {
+            let changes = self.puppets.changes();
             let page = self.store.puppets(after.as_ref(), PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.kf_id.clone());
             read += page.len();
             for puppet in page {
                 corps.insert(puppet.corp_id.clone());
-                self.puppets.remember_old(puppet.kf_id.clone(), puppet);
+                self.puppets.remember_old(puppet.kf_id.clone(), puppet, &changes);
             }
         }
         for corp in &corps {
