@@ -1,4 +1,4 @@
-# The image: one static binary on distroless-static, about 24 MB, 10 MB compressed, as uid 65532.
+# The image: one static binary on distroless-static, about 27 MB, 12 MB compressed, as uid 65532.
 #
 #   docker build -t wxkf-gateway .                          for this machine
 #   docker buildx build --platform linux/amd64,linux/arm64 . for both, cross-compiled: no emulation
