@@ -77,7 +77,7 @@ END {
     print "svg{--back:#fff;--text:#1f2328;--dim:#59636e;--grid:#d1d9e0;--band:#cf222e;--one:#0969da;--two:#8250df;font:13px system-ui,sans-serif}"
     print "@media(prefers-color-scheme:dark){svg{--back:#0d1117;--text:#f0f6fc;--dim:#9198a1;--grid:#3d444d;--band:#ff7b72;--one:#58a6ff;--two:#d2a8ff}}"
     print ".back{fill:var(--back)}text{fill:var(--text)}.title{font-weight:600}.tick{fill:var(--dim)}.grid{stroke:var(--grid);fill:none}"
-    print ".band{fill:var(--band);opacity:.28}.fault{fill:var(--band);font-size:12px}.one,.two{fill:none;stroke:var(--one);stroke-width:1.5}.two{stroke:var(--two)}"
+    print ".band{fill:var(--band);opacity:.28}.fault{fill:var(--band);font-size:11px}.one,.two{fill:none;stroke:var(--one);stroke-width:1.5}.two{stroke:var(--two)}"
     print ".key-one{fill:var(--one)}.key-two{fill:var(--two)}"
     print "</style>"
     printf "<rect class=\"back\" width=\"880\" height=\"%d\"/>\n", bottom + 44
@@ -86,7 +86,7 @@ END {
         wide = x(to[f]) - x(from[f])
         if (wide < 2) wide = 2
         printf "<rect class=\"band\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%.1f\"/>", x(from[f]), top - 28, wide, bottom - top + 28
-        middle = x(from[f]) + (wide < 14 ? wide : 14) / 2
+        middle = x(from[f]) + (wide < 6 ? wide : 6) / 2
         split(name[f], part, ":")
         sub(/^redis$/, "Redis", part[1])
         printf "<text class=\"fault\" x=\"%.1f\" y=\"16\" text-anchor=\"middle\">%s</text>", middle, part[1]
