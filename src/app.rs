@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::extract::FromRef;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 pub use self::meters::METRICS;
@@ -40,6 +41,8 @@ use crate::wecom::{Outbound, WecomClient, WecomSettings};
 
 /// Until a store that is away at the start is asked again.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
+/// How often a shared store is read for what is not known here.
+const ACQUAINTED_EVERY: Duration = Duration::from_secs(15);
 /// How often `CORPS_FILE` is looked at.
 const CORPS_FILE_EVERY: Duration = Duration::from_secs(5);
 
@@ -170,13 +173,15 @@ impl Starting {
         self.tasks.spawn(meters::take_stock(self.store.clone(), self.clock, self.tasks.clone()));
         self.dispatcher.start();
         self.services.start();
-        let tasks = self.tasks.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = acquaint(&self.directory) => {}
-                () = tasks.stopping() => {}
-            }
-        });
+        if self.directory.is_shared() {
+            let tasks = self.tasks.clone();
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = stay_acquainted(&self.directory) => {}
+                    () = tasks.stopping() => {}
+                }
+            });
+        }
         self.readiness.ready();
         info!(store = self.store.name(), "ready");
         Ok(())
@@ -284,14 +289,15 @@ impl App {
     }
 }
 
-/// The embedded store is near already.
-async fn acquaint(directory: &Directory) {
-    if !directory.is_shared() {
-        return;
-    }
-    match directory.acquaint().await {
-        Ok(bots) => debug!(bots, "read ahead what the store has"),
-        Err(error) => warn!(%error, "cannot read ahead what the store has; it is read when it is needed"),
+/// Gets to know what bots register at other replicas. However many there are, it takes a thirtieth of the time at most.
+async fn stay_acquainted(directory: &Directory) {
+    loop {
+        let began = Instant::now();
+        match directory.acquaint().await {
+            Ok(bots) => debug!(bots, "read ahead what the store has"),
+            Err(error) => debug!(%error, "cannot read ahead what the store has"),
+        }
+        sleep(ACQUAINTED_EVERY.max(began.elapsed() * 30)).await;
     }
 }
 

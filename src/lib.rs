@@ -89,7 +89,7 @@
 //!
 //! Each is a whole gateway; they meet in the store and in the token cache, never one another. What one
 //! changes, another reads within [`store::SHARED_FRESHNESS`]; what it does not know, it looks up before it
-//! answers; when it starts it reads ahead what is there. Held rows carry a lease, so that a dead replica's
+//! answers; now and then it reads ahead what is there. Held rows carry a lease, so that a dead replica's
 //! go on at another (`worker.rs` looks every few seconds); absence of a bot stands in its row, so that
 //! another probes it too (`presence.rs`); rows that another holds of an account just delivered to are
 //! looked for in the background (`settling.rs`).

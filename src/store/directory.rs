@@ -147,8 +147,8 @@ where
         let Some(read_at) = Instant::now().checked_sub(SHARED_FRESHNESS) else { return };
         let place = self.place(&key);
         let now = self.shards[place].changes.lock();
-        if before[place] == *now {
-            self.entries.entry(key).or_insert(Near { value: Some(Arc::new(value)), read_at });
+        if before[place] == *now && !self.entries.contains_key(&key) {
+            self.entries.insert(key, Near { value: Some(Arc::new(value)), read_at });
         }
     }
 
@@ -335,9 +335,9 @@ impl Directory {
         self.puppets.get(kf, &self.source, async || self.store.puppet(kf).await).await
     }
 
-    /// Reads what a shared store has once, so that a replica that has just started knows all bots and their corps'
-    /// keys even if the store goes away in the next moment. Returns the number of bots. They count as read long ago:
-    /// while the store answers, each is read again when it is needed.
+    /// Reads all bots of a shared store that are not known here, and their corps' keys, so that callbacks for them are
+    /// taken even if the store goes away before their first. Returns the number of bots in the store. They count as
+    /// read long ago: while the store answers, each is read again when it is needed.
     pub async fn acquaint(&self) -> Result<usize> {
         const PAGE: usize = 1_000;
         let mut corps: BTreeSet<CorpId> = self.corps.corps().await?.into_iter().map(|corp| corp.id).collect();
@@ -353,7 +353,7 @@ impl Directory {
                 self.puppets.remember_old(puppet.kf_id.clone(), puppet, &changes);
             }
         }
-        for corp in &corps {
+        for corp in corps.iter().filter(|corp| !self.keys.entries.contains_key(*corp)) {
             self.keys(corp).await?;
         }
         Ok(read)

@@ -87,16 +87,23 @@ async fn ferretdb_without_the_store_deliveries_go_on_and_nothing_is_acknowledged
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs FerretDB and Redis: tests/servers/install"]
-async fn ferretdb_a_replica_that_has_just_started_knows_every_bot() {
+async fn ferretdb_a_replica_knows_bots_that_nobody_called_through_it() {
     let mut replicas = Replicas::start(1, &[]).await;
-    replicas.each[0].register("up").await;
+    replicas.each[0].register("early").await;
     let gateway = replicas.services.replica(&[("REGISTRATION", "open"), ("RUST_LOG", "debug")]).await;
-    let late = World { gateway, bots: replicas.bots.shared() };
-    let acquainted = async || late.gateway.log().contains("read ahead what the store has");
-    assert!(eventually(SOON, acquainted).await, "{}", late.gateway.log());
+    let idle = World { gateway, bots: replicas.bots.shared() };
+    let knows = async |bots: usize| {
+        let says = [format!("\"bots\":{bots},"), format!("bots={bots} ")];
+        eventually(Duration::from_secs(30), async || says.iter().any(|said| idle.gateway.log().contains(said))).await
+    };
+    assert!(knows(1).await, "{}", idle.gateway.log());
+    replicas.each[0].register("later").await;
+    assert!(knows(2).await, "{}", idle.gateway.log());
     Outage::Refuses.of_the_store(&mut replicas).await;
-    assert_eq!(late.poke("up", "during").await, 200, "{}", late.gateway.log());
-    assert!(late.bots.taken("up").contains(&Some("during".to_owned())));
+    for kf in ["early", "later"] {
+        assert_eq!(idle.poke(kf, "during").await, 200, "{}", idle.gateway.log());
+        assert!(idle.bots.taken(kf).contains(&Some("during".to_owned())));
+    }
 }
 
 /// The status that WeCom's verification of the callback URL is answered.
