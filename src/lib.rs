@@ -34,7 +34,7 @@
 //! | [`proxy`] | WeCom's API through the gateway, with tokens filled in and healed; the forward proxy | tokens, http, egress |
 //! | [`services`] | other services of an app: which events they take, in which form, signed how; a queue and a sender each | dispatcher's retries, store, egress |
 //! | [`dispatcher`] | deliver first, store what could not be delivered | store, egress |
-//! | [`access_token`] | one upstream call per token life | store, wecom |
+//! | [`access_token`] | one upstream call per token life | store, wecom, http |
 //! | [`http`] | what all routes share: doors, bodies, problems, health, the record of changes | store, telemetry |
 //! | [`telemetry`] | where logs, metrics and traces go | config, egress, observe |
 //! | [`config`] | every setting, once | egress |

@@ -73,7 +73,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("callback", &["dispatcher", "domain", "http", "lifecycle", "live", "observe", "services", "store"]),
     ("services", &["dispatcher", "domain", "egress", "lifecycle", "live", "observe", "store"]),
     ("dispatcher", &["domain", "egress", "lifecycle", "live", "observe", "store"]),
-    ("access_token", &["domain", "lifecycle", "observe", "store", "wecom"]),
+    ("access_token", &["domain", "http", "lifecycle", "observe", "store", "wecom"]),
     ("http", &["domain", "lifecycle", "observe", "store", "telemetry"]),
     ("telemetry", &["config", "domain", "egress", "lifecycle", "observe"]),
     ("config", &["domain", "egress"]),
