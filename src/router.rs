@@ -196,7 +196,7 @@ fn traced(routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
 
 /// What `EGRESS_PORT` serves. It has no routes: what is called lies elsewhere.
 pub fn forward_proxy(app: &App) -> Routes {
-    let door = from_fn_with_state(app.doors.puppets.0.clone(), auth::require_proxy_password);
+    let door = from_fn_with_state(app.doors.puppets.clone(), auth::require_proxy_password);
     let guarded = Router::new().fallback(forward::routes::serve).layer(door);
     guarded.layer(from_fn(forward::routes::refuse_own)).with_state(app.state.clone()).into()
 }

@@ -42,17 +42,6 @@ pub enum Attempted {
     Failed(String),
 }
 
-/// Why a probe had no answer of a bot; the texts are for operators.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unanswered {
-    /// `DISPATCH_DENY_NETWORKS` keeps the gateway from asking.
-    Denied(String),
-    /// No connection came about: nobody else who listens there would answer.
-    NoConnection(String),
-    /// No answer came, or one of somebody in the bot's place.
-    Away(String),
-}
-
 /// Sends events to bots.
 #[derive(Debug, Clone)]
 pub struct Forwarder {
@@ -103,17 +92,15 @@ impl Forwarder {
 
     /// The probe: what keeps requests from the bot. A `GET` is harmless to every bot; a gateway's
     /// 502, 503 or 504 in front of it says that the bot itself is still away.
-    pub async fn knock(&self, bot: &Puppet) -> Result<(), Unanswered> {
+    pub async fn knock(&self, bot: &Puppet) -> Result<(), Undelivered> {
         let request = Request::get(bot.endpoint.below(&["/callback"])).body(Bytes::new());
-        let request = request.map_err(|error| Unanswered::Away(format!("the endpoint makes no request: {error}")))?;
-        match self.courier.send(request, THE_BOT).await {
-            Ok(status @ (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)) => {
-                Err(Unanswered::Away(format!("something before the bot answered {status}")))
+        let request =
+            request.map_err(|error| Undelivered::NoAnswer(format!("the endpoint makes no request: {error}")))?;
+        match self.courier.send(request, THE_BOT).await? {
+            status @ (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) => {
+                Err(Undelivered::NoAnswer(format!("something before the bot answered {status}")))
             }
-            Ok(_) => Ok(()),
-            Err(Undelivered::Denied(text)) => Err(Unanswered::Denied(text)),
-            Err(Undelivered::NoConnection(text)) => Err(Unanswered::NoConnection(text)),
-            Err(Undelivered::NoAnswer(text)) => Err(Unanswered::Away(text)),
+            _ => Ok(()),
         }
     }
 }

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use url::Position;
 
-use super::Unanswered;
 use crate::domain::Endpoint;
+use crate::egress::Undelivered;
 
 /// Between two looks at a host that nobody could connect to.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ impl Hosts {
 
     /// Whether the bot answers, if its host can be reached at all: who found that it cannot, since the bot was to be
     /// asked, speaks for the bot as well.
-    pub async fn is_back(&self, bot: &Endpoint, ask: impl Future<Output = Result<(), Unanswered>>) -> bool {
+    pub async fn is_back(&self, bot: &Endpoint, ask: impl Future<Output = Result<(), Undelivered>>) -> bool {
         let due = Instant::now();
         let place = &bot.url()[..Position::BeforePath];
         let host = self.0.get_with_by_ref(place, || {
@@ -55,7 +55,7 @@ impl Hosts {
         }
         let answer = ask.await;
         // One that is reached at all takes back what another said: many that come at once can miss one another.
-        let is_unreachable = matches!(answer, Err(Unanswered::NoConnection(_)));
+        let is_unreachable = matches!(answer, Err(Undelivered::NoConnection(_)));
         *host.unreachable_at.lock() = is_unreachable.then(Instant::now);
         answer.is_ok()
     }
@@ -82,7 +82,7 @@ mod tests {
         let (hosts, asked) = (Hosts::new(), AtomicUsize::new(0));
         let nobody = async || {
             asked.fetch_add(1, Ordering::Relaxed);
-            Err(Unanswered::NoConnection("refused".to_owned()))
+            Err(Undelivered::NoConnection("refused".to_owned()))
         };
         let bots: Vec<_> = (0..100).map(|bot| endpoint(&format!("http://host:1/b/{bot}"))).collect();
         for round in 1..=3 {
@@ -96,7 +96,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_host_that_is_back_is_found_within_the_pause() {
         let hosts = Hosts::new();
-        let nobody = async { Err(Unanswered::NoConnection("refused".to_owned())) };
+        let nobody = async { Err(Undelivered::NoConnection("refused".to_owned())) };
         assert!(!hosts.is_back(&endpoint("http://host/b/0"), nobody).await);
         tokio::time::advance(Duration::from_millis(1)).await;
         let began = Instant::now();
@@ -110,7 +110,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_bot_that_does_not_answer_says_nothing_of_its_neighbours() {
         let hosts = Hosts::new();
-        let away = async { Err(Unanswered::Away("something before the bot answered 502".to_owned())) };
+        let away = async { Err(Undelivered::NoAnswer("something before the bot answered 502".to_owned())) };
         assert!(!hosts.is_back(&endpoint("http://ingress/b/0"), away).await);
         assert!(hosts.is_back(&endpoint("http://ingress/b/1"), async { Ok(()) }).await);
     }

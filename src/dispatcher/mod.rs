@@ -32,7 +32,7 @@ use crate::store::{self, Directory, Events};
 use lane::Lane;
 use meters::Meters;
 
-pub use forward::{Form, Format, Forwarder, Unanswered};
+pub use forward::{Form, Format, Forwarder};
 pub use lane::LastAttempt;
 pub use meters::METRICS;
 pub use retry::RetryPolicy;

@@ -24,9 +24,9 @@ const READ_TIME: Duration = Duration::from_millis(100);
 pub enum Undelivered {
     /// `DISPATCH_DENY_NETWORKS` forbids the address, or all that the name leads to.
     Denied(String),
-    /// No connection came about, so that nothing was sent.
+    /// No connection came about, so that nothing was sent: nobody else who listens there would answer.
     NoConnection(String),
-    /// Something may have been sent.
+    /// No answer came, or one of somebody in its place; something may have been sent.
     NoAnswer(String),
 }
 

@@ -140,21 +140,49 @@ impl Caller {
     }
 }
 
+/// How bots are asked for their password.
+struct Challenge {
+    /// Where they offer it.
+    offered_in: HeaderName,
+    status: StatusCode,
+    asked_in: HeaderName,
+    mend: &'static str,
+}
+
+const BY_ROUTES: Challenge = Challenge {
+    offered_in: header::AUTHORIZATION,
+    status: StatusCode::UNAUTHORIZED,
+    asked_in: header::WWW_AUTHENTICATE,
+    mend: "PUPPET_PASSWORD is set: send it, for example as http://bot:PASSWORD@gateway:7777",
+};
+/// As a proxy does.
+const BY_THE_PROXY: Challenge = Challenge {
+    offered_in: header::PROXY_AUTHORIZATION,
+    status: StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+    asked_in: header::PROXY_AUTHENTICATE,
+    mend: "PUPPET_PASSWORD is set: send it, for example with HTTPS_PROXY=http://bot:PASSWORD@gateway:EGRESS_PORT",
+};
+
 impl<S: AsRef<PuppetDoor> + Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        state.as_ref().admit(&parts.headers, &parts.extensions).await
+        state.as_ref().admit(BY_ROUTES, &parts.headers, &parts.extensions).await
     }
 }
 
 impl PuppetDoor {
-    async fn admit(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Response> {
+    async fn admit(
+        &self,
+        challenge: Challenge,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<Caller, Response> {
         let Self(door) = self;
         if door.keys().is_empty() {
             return Ok(Caller::Anybody);
         }
-        match offered(headers, &header::AUTHORIZATION) {
+        match offered(headers, &challenge.offered_in) {
             Some(password) if door.keys().opens(&password) => return Ok(Caller::Proven),
             Some(_) => {
                 let nth = door.note(extensions, Action::PUPPET_REFUSED, "PUPPET_PASSWORD");
@@ -164,15 +192,14 @@ impl PuppetDoor {
             }
             None => {}
         }
-        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"wxkf-gateway\"")];
-        let mend = "PUPPET_PASSWORD is set: send it, for example as http://bot:PASSWORD@gateway:7777";
-        Err((StatusCode::UNAUTHORIZED, challenge, mend).into_response())
+        let Challenge { status, asked_in, mend, .. } = challenge;
+        Err((status, [(asked_in, "Basic realm=\"wxkf-gateway\"")], mend).into_response())
     }
 }
 
 /// Asks bots for their password before anything else is done for them.
 pub async fn require_puppet_password(State(door): State<PuppetDoor>, mut request: Request, next: Next) -> Response {
-    match door.admit(request.headers(), request.extensions()).await {
+    match door.admit(BY_ROUTES, request.headers(), request.extensions()).await {
         Ok(_) => {
             request.extensions_mut().insert(Actor::Bot);
             next.run(request).await
@@ -182,21 +209,11 @@ pub async fn require_puppet_password(State(door): State<PuppetDoor>, mut request
 }
 
 /// Asks bots for the same password as a proxy does.
-pub async fn require_proxy_password(State(door): State<Door>, request: Request, next: Next) -> Response {
-    match offered(request.headers(), &header::PROXY_AUTHORIZATION) {
-        _ if door.keys().is_empty() => return next.run(request).await,
-        Some(password) if door.keys().opens(&password) => return next.run(request).await,
-        Some(_) => {
-            let nth = door.note(request.extensions(), Action::PUPPET_REFUSED, "PUPPET_PASSWORD");
-            if door.hold_back(nth, "PUPPET_PASSWORD").await == Slowed::TurnedAway {
-                return too_many_passwords();
-            }
-        }
-        None => {}
+pub async fn require_proxy_password(State(door): State<PuppetDoor>, request: Request, next: Next) -> Response {
+    match door.admit(BY_THE_PROXY, request.headers(), request.extensions()).await {
+        Ok(_) => next.run(request).await,
+        Err(refusal) => refusal,
     }
-    let challenge = [(header::PROXY_AUTHENTICATE, "Basic realm=\"wxkf-gateway\"")];
-    let mend = "PUPPET_PASSWORD is set: send it, for example with HTTPS_PROXY=http://bot:PASSWORD@gateway:EGRESS_PORT";
-    (StatusCode::PROXY_AUTHENTICATION_REQUIRED, challenge, mend).into_response()
 }
 
 fn too_many_passwords() -> Response {

@@ -2,9 +2,9 @@
 
 use url::Host;
 
-use crate::dispatcher::{Format, Forwarder, Unanswered};
+use crate::dispatcher::{Format, Forwarder};
 use crate::domain::Puppet;
-use crate::egress::Courier;
+use crate::egress::{Courier, Undelivered};
 
 use super::finding::{Check, Finding, Part, Tried};
 use super::gateway::Place;
@@ -44,14 +44,14 @@ async fn probed(setup: &Setup, bot: &Puppet, forwarder: &Forwarder, tried: Tried
     match forwarder.knock(bot).await {
         Ok(()) if loopback => tried.ok("it answers, at a loopback address: as long as bot and gateway share a machine"),
         Ok(()) => tried.ok("it answers"),
-        Err(Unanswered::Denied(reason)) => tried.wrong(
+        Err(Undelivered::Denied(reason)) => tried.wrong(
             reason,
             "let the bot register with another address, or take the network out of DISPATCH_DENY_NETWORKS",
         ),
-        Err(Unanswered::NoConnection(reason) | Unanswered::Away(reason)) if elsewhere.is_some() => {
+        Err(Undelivered::NoConnection(reason) | Undelivered::NoAnswer(reason)) if elsewhere.is_some() => {
             tried.warning(reason, "from here; the gateway may reach it from where it runs")
         }
-        Err(Unanswered::NoConnection(reason) | Unanswered::Away(reason)) => {
+        Err(Undelivered::NoConnection(reason) | Undelivered::NoAnswer(reason)) => {
             let since = bot.away_since.map(|since| format!("; away since {since}")).unwrap_or_default();
             tried.wrong(format!("{reason}{since}"), away(loopback))
         }
