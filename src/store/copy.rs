@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::{HeldEvent, HeldFilter, QueueFilter, Result, Store, StoreError};
-use crate::domain::{AuditEntry, AuditId, EventId, OpenKfId, Puppet};
+use super::{HeldEvent, HeldFilter, PuppetPages, QueueFilter, Result, Store, StoreError};
+use crate::domain::{AuditEntry, AuditId, EventId, Puppet};
 
 /// Rows read at a time.
 const PAGE: usize = 500;
@@ -84,12 +84,9 @@ async fn copy_bots(
     copied: &mut Copied,
     told: &(dyn Fn(Kind, u64) + Sync),
 ) -> Result<()> {
-    let mut after: Option<OpenKfId> = None;
+    let mut pages = PuppetPages::of(from, PAGE);
     told(Kind::Bots, 0);
-    loop {
-        let page = from.puppets(after.as_ref(), PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.kf_id.clone());
+    while let Some(page) = pages.next().await? {
         let put = async |puppet: &Puppet| patiently(async || put_bot(to, puppet).await).await;
         let mut outcomes = stream::iter(&page).map(put).buffer_unordered(AT_ONCE);
         while let Some(put) = outcomes.try_next().await? {
@@ -100,6 +97,7 @@ async fn copy_bots(
         }
         told(Kind::Bots, copied.bots + copied.later_bots);
     }
+    Ok(())
 }
 
 enum Put {

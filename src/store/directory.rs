@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::{Breaker, Corps, Result, Store, StoreError, Turn};
+use super::{Breaker, Corps, PuppetPages, Result, Store, StoreError, Turn};
 use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet, Secret, Service};
 
 /// How long another replica's change may go unseen.
@@ -341,12 +341,10 @@ impl Directory {
     pub async fn acquaint(&self) -> Result<usize> {
         const PAGE: usize = 1_000;
         let mut corps: BTreeSet<CorpId> = self.corps.corps().await?.into_iter().map(|corp| corp.id).collect();
-        let (mut after, mut read) = (None, 0);
+        let (mut pages, mut read) = (PuppetPages::of(&*self.store, PAGE), 0);
         while read < CAPACITY as usize {
             let changes = self.puppets.changes();
-            let page = self.store.puppets(after.as_ref(), PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.kf_id.clone());
+            let Some(page) = pages.next().await? else { break };
             read += page.len();
             for puppet in page {
                 corps.insert(puppet.corp_id.clone());

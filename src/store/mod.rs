@@ -16,6 +16,7 @@ mod declared_services;
 mod directory;
 mod error;
 pub mod mongodb;
+mod pages;
 pub mod sealed;
 mod service_events;
 pub mod sqlite;
@@ -23,6 +24,7 @@ pub mod sqlite;
 pub use breaker::{Breaker, Turn};
 pub use directory::{CorpKeys, Directory, SHARED_FRESHNESS, Sharing};
 pub use error::{Result, StoreError};
+pub use pages::PuppetPages;
 pub use service_events::{FailedTry, QueueBounds, QueueFilter, QueuedEvent, ServiceEvents};
 
 use std::fmt::Debug;

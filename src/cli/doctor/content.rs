@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::domain::{Clock, CorpId, Puppet};
 use crate::services::Rules;
 use crate::store::corps_file::{CorpsFile, DeclaredCorps};
-use crate::store::{Corps, Directory, Result, Sharing, Store};
+use crate::store::{Corps, Directory, PuppetPages, Result, Sharing, Store};
 
 use super::setup::{KnownCorp, Stored};
 
@@ -40,16 +40,11 @@ pub(super) async fn read(store: Arc<dyn Store>, config: &Config) -> Result<Store
 }
 
 async fn all_bots(store: &dyn Store) -> Result<Vec<Puppet>> {
-    let mut bots: Vec<Puppet> = Vec::new();
-    loop {
-        let after = bots.last().map(|bot| bot.kf_id.clone());
-        let page = store.puppets(after.as_ref(), PAGE).await?;
-        // A damaged row is left out of its page, so only an empty one is the last.
-        if page.is_empty() {
-            return Ok(bots);
-        }
+    let (mut pages, mut bots) = (PuppetPages::of(store, PAGE), Vec::new());
+    while let Some(page) = pages.next().await? {
         bots.extend(page);
     }
+    Ok(bots)
 }
 
 /// In a few words.
