@@ -3,6 +3,7 @@
 mod batched_inserts;
 mod forwarder;
 mod group_commit;
+mod keeper;
 mod proxy;
 
 use anyhow::{Context as _, bail};
@@ -15,11 +16,6 @@ use wxkf_gateway::callback::query::SignedQuery;
 use wxkf_gateway::domain::EncodingAesKey;
 
 use crate::events::{ACCESS_TOKEN, TOKEN};
-
-/// Events that one transaction or command takes, as many as fit into a server's limits with ease.
-const BATCH: usize = 256;
-/// Events that may wait for it: more than there are callers.
-const QUEUE: usize = 1_024;
 
 /// Runs one of them until its standard input closes, which is when the benchmark ends.
 pub fn run(kind: &str) -> anyhow::Result<()> {

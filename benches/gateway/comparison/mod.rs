@@ -9,6 +9,7 @@ mod tokens;
 use std::time::Duration;
 
 use crate::bot::Bot;
+use crate::callers::Measured;
 use crate::events::{self, News};
 use crate::gateway::Gateway;
 use crate::process::Bare;
@@ -49,6 +50,22 @@ pub async fn compare() -> anyhow::Result<()> {
     services::row(&mut report, "callbacks that 10 services take", (1, 10), &forwarder, &bot).await?;
     services::row(&mut report, "callbacks that 1,000 services of 200 corps take", (200, 5), &forwarder, &bot).await?;
     report.print();
+    Ok(())
+}
+
+/// A row of rounds that are the same on both sides, whose addresses these are: the gateway's, and the bare program's.
+async fn in_turns(
+    report: &mut Report,
+    row: &str,
+    (gateway, program): (&str, &str),
+    round: impl AsyncFn(&str) -> anyhow::Result<Measured>,
+) -> anyhow::Result<()> {
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        bare.push(round(program).await?);
+        ours.push(round(gateway).await?);
+    }
+    report.compare(row, &ours, &bare, None);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Callbacks that are acknowledged because they are kept: their bots are absent.
 
-use super::{ACCOUNTS, CALLERS, ROUND, ROUNDS, without_bots};
+use super::{ACCOUNTS, CALLERS, ROUND, ROUNDS, in_turns, without_bots};
 use crate::callers;
 use crate::events::News;
 use crate::is_wanted;
@@ -53,11 +53,6 @@ pub async fn on_mongodb(report: &mut Report) -> anyhow::Result<()> {
 async fn beside_inserts(report: &mut Report, row: &str, mongo: &Mongo) -> anyhow::Result<()> {
     let gateway = without_bots(&[("MONGO_URI", &mongo.uri("gateway"))]).await?;
     let keeper = Bare::start("bare-batched-inserts", &mongo.uri("bare")).await?;
-    let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        bare.push(callers::callbacks(&keeper.url, NEWS, CALLERS, ROUND).await?);
-        ours.push(callers::callbacks(&gateway.url, NEWS, CALLERS, ROUND).await?);
-    }
-    report.compare(row, &ours, &bare, None);
-    Ok(())
+    let call = async |url: &str| callers::callbacks(url, NEWS, CALLERS, ROUND).await;
+    in_turns(report, row, (&gateway.url, &keeper.url), call).await
 }

@@ -1,6 +1,6 @@
 //! Reads of an access token that the gateway has.
 
-use super::{CALLERS, ROUND, ROUNDS};
+use super::{CALLERS, ROUND, in_turns};
 use crate::callers;
 use crate::events::{CORP, SECRET};
 use crate::gateway::Gateway;
@@ -14,11 +14,6 @@ pub async fn row(report: &mut Report, gateway: &Gateway, handler: &Bare) -> anyh
         return Ok(());
     }
     let path = format!("/api/corp/accessToken?corpid={CORP}&corpsecret={SECRET}");
-    let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        bare.push(callers::reads(&handler.url, &path, CALLERS, ROUND).await?);
-        ours.push(callers::reads(&gateway.url, &path, CALLERS, ROUND).await?);
-    }
-    report.compare(ROW, &ours, &bare, None);
-    Ok(())
+    let read = async |url: &str| callers::reads(url, &path, CALLERS, ROUND).await;
+    in_turns(report, ROW, (&gateway.url, &handler.url), read).await
 }
