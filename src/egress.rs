@@ -8,6 +8,7 @@ mod answer;
 mod courier;
 mod dial;
 mod direct;
+mod flowing;
 mod hosts;
 mod mark;
 mod passage;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -221,13 +222,25 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, routes: Routes, c
     let stream = TokioIo::new(Unstalled::new(stream, stall));
     // What `CONNECT` opens is no longer the connection's: it goes to the handler's own task.
     let mut connection = std::pin::pin!(builder.serve_connection(stream, service).with_upgrades());
+    let told = async {
+        tokio::select! {
+            biased;
+            () = silent(&first_head, first_limit) => Told::ToEnd,
+            () = connections.cut.cancelled() => Told::ToEnd,
+            () = connections.open.stopping() => Told::ToDrain,
+        }
+    };
+    // In a set of its own, which looks at it only when it was woken: all connections share the two signals, and each
+    // look at one takes its lock.
+    let mut told = FuturesUnordered::from_iter([told]);
 
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        () = silent(&first_head, first_limit) => return,
-        () = connections.cut.cancelled() => return,
-        () = connections.open.stopping() => {
+        Some(told) = told.next() => {
+            if told == Told::ToEnd {
+                return;
+            }
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection => ended,
@@ -238,6 +251,14 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, routes: Routes, c
     if let Err(error) = ended {
         debug!(%peer, %error, "connection ended early");
     }
+}
+
+/// What a connection is told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    ToEnd,
+    /// What is in flight is answered yet.
+    ToDrain,
 }
 
 /// Completes when no first request came in time.

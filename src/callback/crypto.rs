@@ -12,8 +12,8 @@ use aes::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use constant_time_eq::constant_time_eq;
 use sha1::{Digest as _, Sha1};
-use subtle::ConstantTimeEq as _;
 
 /// Plaintexts are padded to a multiple of this.
 const PADDING: usize = 32;
@@ -39,7 +39,7 @@ pub fn signature(token: &str, timestamp: &str, nonce: &str, encrypted: &str) -> 
 
 /// Compares in constant time and exactly: WeCom's signatures are lower case.
 pub fn verify(claimed: &str, token: &str, timestamp: &str, nonce: &str, encrypted: &str) -> bool {
-    signature(token, timestamp, nonce, encrypted).ct_eq(claimed.as_bytes()).into()
+    constant_time_eq(&signature(token, timestamp, nonce, encrypted), claimed.as_bytes())
 }
 
 /// What an envelope held.

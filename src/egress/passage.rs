@@ -9,9 +9,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Body;
 use hyper_util::client::legacy;
-use tower_http::timeout::TimeoutBody;
 
 use super::direct::{self, ConnectionLimits, Direct};
+use super::flowing::Flowing;
 use super::{CONNECT_LIMIT, DenyList, IDLE_LIMIT};
 
 /// Why a body breaks off.
@@ -89,7 +89,7 @@ impl Passage {
             Self::Direct { client, silence } => {
                 let answer = tokio::time::timeout(*silence, client.request(request)).await;
                 let answer = answer.map_err(|_| PassError::Silence)?.map_err(PassError::Direct)?;
-                Ok(answer.map(|body| streamed(TimeoutBody::new(*silence, body))))
+                Ok(answer.map(|body| streamed(Flowing::new(body, *silence))))
             }
             Self::Client(client) => {
                 let request = request.map(for_client).try_into().map_err(PassError::Client)?;

@@ -6,7 +6,7 @@ use http::header::{self, HeaderMap, HeaderName};
 use crate::egress::PROXY_MARK;
 
 /// RFC 9110, 7.6.1, and what clients send in their place.
-const OF_THE_CONNECTION: [HeaderName; 9] = [
+static OF_THE_CONNECTION: [HeaderName; 9] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
@@ -20,6 +20,10 @@ const OF_THE_CONNECTION: [HeaderName; 9] = [
 
 /// Takes out what concerns the connection that the message came over.
 pub(super) fn strip(headers: &mut HeaderMap) {
+    // Most messages have none of them.
+    if !headers.keys().any(|name| OF_THE_CONNECTION.contains(name)) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -35,11 +39,9 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// The same for a call, which the gateway makes anew: its host is another, and the gateway has said
-/// itself that the body may come.
+/// The same for a call, which the gateway makes anew: it has said itself that the body may come.
 pub(super) fn strip_call(headers: &mut HeaderMap) {
     strip(headers);
-    headers.remove(header::HOST);
     headers.remove(header::EXPECT);
     headers.remove(PROXY_MARK);
 }
@@ -50,8 +52,7 @@ mod tests {
 
     #[test]
     fn what_the_connection_header_names_goes_too() {
-        let given =
-            [("connection", "close, X-Hop"), ("x-hop", "1"), ("te", "trailers"), ("range", "bytes=0-9"), ("host", "g")];
+        let given = [("connection", "close, X-Hop"), ("x-hop", "1"), ("te", "trailers"), ("range", "bytes=0-9")];
         let mut headers: HeaderMap =
             given.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
         strip_call(&mut headers);

@@ -31,19 +31,22 @@ use path::ApiBase;
 use query::{Bearer, Query};
 
 pub use body::CallBody;
-pub use path::ApiPath;
+pub use path::Target;
 
 /// A call as it came in.
 #[derive(Debug)]
 pub struct Call {
+    pub head: CallHead,
+    pub body: CallBody,
+}
+
+/// The same without its body.
+#[derive(Debug)]
+pub struct CallHead {
     pub method: Method,
-    /// Below `/cgi-bin/`.
-    pub path: ApiPath,
-    /// The query string, exactly as it came.
-    pub query: String,
+    pub target: Target,
     /// Without what concerns the connection to the gateway alone.
     pub headers: HeaderMap,
-    pub body: CallBody,
 }
 
 /// Why a call was not passed on, or has no answer.
@@ -99,24 +102,24 @@ impl ApiProxy {
     }
 
     /// Passes the call on, with a live token in it, and returns the answer as soon as it begins.
-    pub async fn call(&self, mut call: Call) -> Result<Answer, ProxyError> {
+    pub async fn call(&self, call: Call) -> Result<Answer, ProxyError> {
         self.live.count(Rate::Proxied);
-        let query = std::mem::take(&mut call.query);
-        let query = Query::parse(&query);
+        let Call { head, mut body } = call;
+        let query = Query::parse(head.target.query());
         let Some(filled) = self.fill(&query).await? else {
-            return Box::pin(self.send(&mut call, query.as_it_came(), None)).await;
+            return Box::pin(self.send(&head, &mut body, query.as_it_came(), None)).await;
         };
-        call.body.keep().await;
-        let response = self.send(&mut call, &query.with(&filled.token), Some(filled.owner.corp())).await?;
+        body.keep().await;
+        let response = self.send(&head, &mut body, &query.with(&filled.token), Some(filled.owner.corp())).await?;
         let (verdict, answer) = answer::judge(response).await;
         if verdict == Verdict::Fine {
             return Ok(answer);
         }
         // On the heap, as whatever happens seldom: the way of a call is moved about, and should be small.
         match Box::pin(self.other_token(&filled)).await {
-            Some(other) if call.body.can_be_repeated() => {
+            Some(other) if body.can_be_repeated() => {
                 counter!("wxkf_proxy_healed_total").increment(1);
-                Box::pin(self.send(&mut call, &query.with(&other), Some(filled.owner.corp()))).await
+                Box::pin(self.send(&head, &mut body, &query.with(&other), Some(filled.owner.corp()))).await
             }
             _ => Ok(answer),
         }
@@ -159,19 +162,25 @@ impl ApiProxy {
 
     /// A connection that does not come about is tried once more, at a fresh address: WeCom's change
     /// several times a day. The call of a known corp takes the corp's way.
-    async fn send(&self, call: &mut Call, query: &str, corp: Option<&CorpId>) -> Result<Answer, ProxyError> {
+    async fn send(
+        &self,
+        head: &CallHead,
+        body: &mut CallBody,
+        query: &str,
+        corp: Option<&CorpId>,
+    ) -> Result<Answer, ProxyError> {
         let passage = self.outbound.passage(corp).await?;
-        let address = self.base.address(&call.path, query)?;
-        call.headers.insert(header::HOST, self.base.host());
-        let mut again = call.body.can_be_repeated();
+        let address = self.base.address(&head.target, query)?;
+        let mut again = body.can_be_repeated();
         loop {
-            let mut request = Request::new(call.body.take());
-            *request.method_mut() = call.method.clone();
+            let mut request = Request::new(body.take());
+            *request.method_mut() = head.method.clone();
             *request.uri_mut() = address.clone();
-            *request.headers_mut() = call.headers.clone();
+            *request.headers_mut() = head.headers.clone();
+            request.headers_mut().insert(header::HOST, self.base.host());
             let mut span = Span::begin(Kind::Client, "call WeCom");
-            span.set("http.request.method", &call.method);
-            span.set("url.path", &call.path);
+            span.set("http.request.method", &head.method);
+            span.set("url.path", &head.target);
             let failed = match passage.send(request).await {
                 Ok(mut answer) => {
                     span.count("http.response.status_code", answer.status().as_u16());

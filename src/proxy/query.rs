@@ -103,7 +103,9 @@ fn app(corp: &str, secret: &str) -> Option<App> {
 
 /// `None` when it is empty or no text. A plus stays one: tokens and secrets hold no spaces.
 fn decoded(value: &str) -> Option<Cow<'_, str>> {
-    percent_decode_str(value).decode_utf8().ok().filter(|text| !text.is_empty())
+    // Tokens hold nothing that must be escaped, and the decoder looks at each byte.
+    let text = if value.contains('%') { percent_decode_str(value).decode_utf8().ok()? } else { value.into() };
+    Some(text).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::uri::PathAndQuery;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use metrics::{Counter, counter};
@@ -16,7 +17,8 @@ use tracing::{debug, warn};
 use utoipa::ToSchema;
 
 use super::answer::Answer;
-use super::{ApiPath, ApiProxy, Call, CallBody, ProxyError, headers};
+use super::path::API;
+use super::{ApiProxy, Call, CallBody, CallHead, ProxyError, Target, headers};
 use crate::access_token::AccessTokens;
 use crate::access_token::routes::{self as token_routes, TokenAnswer};
 use crate::egress::streamed;
@@ -25,7 +27,7 @@ use crate::http::meters::RouteMeter;
 use crate::wecom::Errcode;
 
 const OF_BOTS: &str = "/puppetWxkfManager/wxkfRequestProxy/";
-pub(super) const OF_SDKS: &str = "/cgi-bin/";
+pub(super) const OF_SDKS: &str = API;
 
 /// The fields that WeCom's manual names for the call.
 #[derive(Debug, ToSchema)]
@@ -104,14 +106,12 @@ pub(super) async fn pass(
     request: Request,
     prefix: &str,
 ) -> Response {
-    let path = request.uri().path();
-    // Endpoints that end in a slash give paths that begin with two.
-    let path = path.trim_start_matches('/').strip_prefix(&prefix[1..]).unwrap_or_default();
-    let path = match ApiPath::parse(path) {
-        Ok(path) => path,
+    let target = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let target = match Target::parse(target, prefix) {
+        Ok(target) => target,
         Err(rule) => return refused(StatusCode::BAD_REQUEST, Errcode::INVALID_PARAMETER, format!("the path {rule}")),
     };
-    if path.is_gettoken() {
+    if target.is_gettoken() {
         return Box::pin(token_routes::answer(tokens, request.uri().query(), request.headers())).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -120,14 +120,9 @@ pub(super) async fn pass(
         parts.headers.remove(header::AUTHORIZATION);
     }
     let has_body = parts.method != Method::GET && parts.method != Method::HEAD;
-    let call = Call {
-        method: parts.method,
-        path,
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        headers: parts.headers,
-        body: if has_body { CallBody::stream(streamed(body)) } else { CallBody::none() },
-    };
-    answer(proxy.call(call).await)
+    let head = CallHead { method: parts.method, target, headers: parts.headers };
+    let body = if has_body { CallBody::stream(streamed(body)) } else { CallBody::none() };
+    answer(proxy.call(Call { head, body }).await)
 }
 
 fn answer(outcome: Result<Answer, ProxyError>) -> Response {
