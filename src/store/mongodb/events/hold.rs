@@ -6,8 +6,7 @@ use mongodb::bson::{Document, doc};
 
 use super::HELD;
 use super::document::{LIVE, write_held};
-use super::rank::Newest;
-use crate::domain::EventId;
+use super::rank::{Needless, Newest};
 use crate::lifecycle::Tasks;
 use crate::store::mongodb::batch::{Batcher, Size};
 use crate::store::mongodb::connection::{Connection, Limit, Promise, collection};
@@ -39,7 +38,7 @@ impl Holder {
                 let results = insert(&connection, &rows).await?;
                 let durable = rows.iter().zip(&results).filter(|(_, result)| result.is_ok()).map(|(row, _)| row);
                 let live = durable.filter(|row| row.state == HeldState::Live);
-                let needless: Vec<EventId> = live.filter_map(|row| newest.replace(&row.event)).collect();
+                let needless: Vec<Needless> = live.filter_map(|row| newest.replace(row)).collect();
                 // Nobody waits for it, and what it does not delete is swept.
                 if !needless.is_empty() {
                     tasks.spawn(async move { deletions.submit(needless).await });
@@ -60,12 +59,22 @@ async fn insert(connection: &Connection, rows: &[HeldEvent]) -> Result<Vec<Resul
     insert_absent(connection, HELD, &documents).await
 }
 
-/// Rows that a newer durable one replaced. One that was given up meanwhile is left to the operator.
-async fn delete(connection: Arc<Connection>, needless: Vec<Vec<EventId>>) -> Result<Vec<Result<()>>> {
+/// Rows that a newer durable one replaced. One that was given up meanwhile is left to the operator. Of the young
+/// ones the id alone is asked for: a server with a simple planner reads all rows when it is asked for more.
+async fn delete(connection: Arc<Connection>, needless: Vec<Vec<Needless>>) -> Result<Vec<Result<()>>> {
     let results = vec![Ok(()); needless.len()];
-    let ids: Vec<&str> = needless.iter().flatten().map(EventId::as_str).collect();
-    let filter = doc! { "_id": { "$in": ids }, "state": LIVE };
-    let delete = async |db| collection(&db, HELD, Promise::Light).delete_many(filter).await;
-    connection.run(Limit::Callback, delete).await?;
+    let (young, old): (Vec<_>, Vec<_>) = needless.into_iter().flatten().partition(|row| row.is_young);
+    let ids = |rows: Vec<Needless>| doc! { "$in": rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>() };
+    if !young.is_empty() {
+        delete_rows(&connection, doc! { "_id": ids(young) }).await?;
+    }
+    if !old.is_empty() {
+        delete_rows(&connection, doc! { "_id": ids(old), "state": LIVE }).await?;
+    }
     Ok(results)
+}
+
+async fn delete_rows(connection: &Connection, filter: Document) -> Result<()> {
+    let delete = async |db| collection(&db, HELD, Promise::Light).delete_many(filter).await;
+    connection.run(Limit::Callback, delete).await.map(drop)
 }

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
 use mongodb::bson::{Document, doc};
 
 use super::document::{read_order, read_trust};
 use crate::domain::{Account, EventId, KfEvent, Order, Trust};
 use crate::store::mongodb::documents::text;
-use crate::store::{Result, Settled};
+use crate::store::{HeldEvent, Result, Settled};
 
 /// Accounts whose newest row is remembered, some 300 bytes each, and for how long.
 const REMEMBERED: u64 = 50_000;
 const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+/// A row that has less than this to live may be given up before it is deleted, wherever a clock is fast.
+const OLD: SignedDuration = SignedDuration::from_mins(1);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rank {
@@ -99,10 +102,24 @@ fn unsigned_before(order: Order) -> impl Iterator<Item = Document> {
     [arrival, created].into_iter()
 }
 
+/// A row that a newer one made needless.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Needless {
+    pub id: EventId,
+    /// Whether it is too young to be given up by anybody.
+    pub is_young: bool,
+}
+
 /// Which row of an account this process held last: the next one may make it needless. What other
 /// replicas held is left to the sweep.
 #[derive(Debug)]
-pub(super) struct Newest(Cache<Account, Rank>);
+pub(super) struct Newest(Cache<Account, Remembered>);
+
+#[derive(Debug, Clone)]
+struct Remembered {
+    rank: Rank,
+    expires_at: Timestamp,
+}
 
 impl Newest {
     pub(super) fn new() -> Self {
@@ -110,14 +127,16 @@ impl Newest {
     }
 
     /// A live row was inserted; returns the one that it made needless.
-    pub(super) fn replace(&self, event: &KfEvent) -> Option<EventId> {
-        let rank = Rank::of(event);
-        let before = self.0.get(&event.account);
-        if before.as_ref().is_some_and(|before| before.replaces(&rank)) {
+    pub(super) fn replace(&self, held: &HeldEvent) -> Option<Needless> {
+        let rank = Rank::of(&held.event);
+        let before = self.0.get(&held.event.account);
+        if before.as_ref().is_some_and(|before| before.rank.replaces(&rank)) {
             return None;
         }
-        self.0.insert(event.account.clone(), rank.clone());
-        before.filter(|before| rank.replaces(before)).map(|before| before.id)
+        let remembered = Remembered { rank: rank.clone(), expires_at: held.expires_at };
+        self.0.insert(held.event.account.clone(), remembered);
+        let Remembered { rank: older, expires_at } = before.filter(|before| rank.replaces(&before.rank))?;
+        Some(Needless { id: older.id, is_young: expires_at.duration_since(held.event.arrival()) > OLD })
     }
 }
 
@@ -143,21 +162,33 @@ mod tests {
             corp: crate::domain::CorpId::parse("ww1").unwrap(),
             kf: crate::domain::OpenKfId::parse(kf).unwrap(),
         };
-        let event = |kf, rank: &Rank| KfEvent {
-            id: rank.id.clone(),
-            account: account(kf),
-            order: rank.order,
-            trust: rank.trust,
-            digest: crate::domain::Digest([0; 16]),
-            born_at: jiff::Timestamp::UNIX_EPOCH,
-            payload: crate::domain::Payload { sync_token: None, extra: serde_json::Map::new(), raw: None },
+        let held = |kf, rank: &Rank, life| HeldEvent {
+            event: KfEvent {
+                id: rank.id.clone(),
+                account: account(kf),
+                order: rank.order,
+                trust: rank.trust,
+                digest: crate::domain::Digest([0; 16]),
+                born_at: Timestamp::UNIX_EPOCH,
+                payload: crate::domain::Payload { sync_token: None, extra: serde_json::Map::new(), raw: None },
+            },
+            state: crate::store::HeldState::Live,
+            expires_at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(life),
+            due_at: Timestamp::UNIX_EPOCH,
+            attempts: 0,
+            last_error: None,
+            lease: None,
         };
         let newest = Newest::new();
-        let (old, new, unsigned) = (rank(true, 1, 1, "a"), rank(true, 2, 2, "b"), rank(false, 3, 3, "c"));
-        assert_eq!(newest.replace(&event("wk1", &old)), None);
-        assert_eq!(newest.replace(&event("wk2", &new)), None, "another account");
-        assert_eq!(newest.replace(&event("wk1", &new)), Some(old.id.clone()));
-        assert_eq!(newest.replace(&event("wk1", &old)), None, "an older one replaces nothing");
-        assert_eq!(newest.replace(&event("wk1", &unsigned)), None, "an unsigned one never replaces a signed one");
+        let replace = |kf, rank, life| newest.replace(&held(kf, rank, life));
+        let needless = |rank: &Rank, is_young| Some(Needless { id: rank.id.clone(), is_young });
+        let (old, new, newer) = (rank(true, 1, 1, "a"), rank(true, 2, 2, "b"), rank(true, 3, 3, "c"));
+        let unsigned = rank(false, 9, 9, "d");
+        assert_eq!(replace("wk1", &old, 62), None);
+        assert_eq!(replace("wk2", &new, 62), None, "another account");
+        assert_eq!(replace("wk1", &new, 60), needless(&old, true));
+        assert_eq!(replace("wk1", &old, 62), None, "an older one replaces nothing");
+        assert_eq!(replace("wk1", &newer, 62), needless(&new, false), "it may be given up at any moment");
+        assert_eq!(replace("wk1", &unsigned, 62), None, "an unsigned one never replaces a signed one");
     }
 }
