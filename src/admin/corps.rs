@@ -20,8 +20,8 @@ use crate::domain::{Action, Corp, CorpId, CorpSource, Fingerprint};
 use crate::http::audit::{Act, Auditor};
 use crate::http::body::Fields;
 use crate::http::problem::Problem;
-use crate::store::Store;
 use crate::store::declaration::{self, Context, Faults};
+use crate::store::{PuppetPages, Puppets, Store};
 
 /// `PUBLIC_URL`, for the callback URLs shown.
 #[derive(Debug, Clone)]
@@ -343,19 +343,12 @@ impl Desk {
     }
 }
 
-async fn registered_corps(store: &dyn Store) -> Result<BTreeSet<CorpId>, Problem> {
-    const PAGE: usize = 1000;
-    let mut corps = BTreeSet::new();
-    let mut after = None;
-    loop {
-        let page = store.puppets(after.as_ref(), PAGE).await?;
-        after = page.last().map(|puppet| puppet.kf_id.clone());
-        let last = page.len() < PAGE;
+async fn registered_corps(store: &dyn Puppets) -> Result<BTreeSet<CorpId>, Problem> {
+    let (mut corps, mut pages) = (BTreeSet::new(), PuppetPages::of(store, 1_000));
+    while let Some(page) = pages.next().await? {
         corps.extend(page.into_iter().map(|puppet| puppet.corp_id));
-        if last {
-            return Ok(corps);
-        }
     }
+    Ok(corps)
 }
 
 fn keep_unnamed(corp: &mut Corp, known: &Corp, fields: &Map<String, Value>) {

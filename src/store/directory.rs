@@ -300,20 +300,16 @@ impl Directory {
         let declared = self.corps.corps().await?.into_iter().filter(|corp| !corp.credentials.is_empty());
         let mut all: BTreeMap<_, _> = declared.take(limit).map(|corp| (corp.id, corp.credentials)).collect();
         let is_declared: BTreeSet<CorpId> = all.keys().cloned().collect();
-        let mut after = None;
-        while all.len() < limit {
-            let page = self.store.puppets(after.as_ref(), PAGE).await?;
-            let is_last = page.len() < PAGE;
-            after = page.last().map(|puppet| puppet.kf_id.clone());
+        let mut pages = PuppetPages::of(&*self.store, PAGE);
+        while all.len() < limit
+            && let Some(page) = pages.next().await?
+        {
             for puppet in page.into_iter().filter(|puppet| !is_declared.contains(&puppet.corp_id)) {
                 let credential = CallbackCredential::new(puppet.token, puppet.aes_key);
                 let known: &mut Vec<_> = all.entry(puppet.corp_id).or_default();
                 if !known.contains(&credential) {
                     known.push(credential);
                 }
-            }
-            if is_last {
-                break;
             }
         }
         Ok(all)

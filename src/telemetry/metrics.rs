@@ -121,11 +121,12 @@ impl Metrics {
         self.0.render()
     }
 
-    /// Keeps histograms from piling up samples between two scrapes, or for ever when nobody scrapes.
+    /// Keeps histograms from piling up samples between two scrapes, or for ever when nobody scrapes: a callback
+    /// brings some, of sixteen bytes each.
     pub fn spawn_upkeep(&self, tasks: &Tasks) {
         let (metrics, stopping) = (self.clone(), tasks.clone());
         tasks.spawn(async move {
-            let mut ticks = tokio::time::interval(Duration::from_secs(5));
+            let mut ticks = tokio::time::interval(Duration::from_secs(1));
             loop {
                 tokio::select! {
                     _ = ticks.tick() => metrics.0.run_upkeep(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::admin::Desk;
 use crate::domain::grouped;
 use crate::http::problem::Problem;
-use crate::store::{HeldFilter, HeldState, QueueFilter};
+use crate::store::{HeldFilter, HeldState, PuppetPages, QueueFilter};
 
 /// What is counted row by row is counted up to here.
 const COUNTED: usize = 1_000;
@@ -82,11 +82,8 @@ impl Numbers {
 
 impl Bots {
     async fn of(desk: &Desk) -> Result<Self, Problem> {
-        let (mut bots, mut after) = (Self::default(), None);
-        loop {
-            let page = desk.store.puppets(after.as_ref(), COUNTED).await?;
-            after = page.last().map(|bot| bot.kf_id.clone());
-            let is_last = page.len() < COUNTED;
+        let (mut bots, mut pages) = (Self::default(), PuppetPages::of(desk.store.as_ref(), COUNTED));
+        while let Some(page) = pages.next().await? {
             for bot in page {
                 let account = bot.account();
                 let name = if bot.name.is_empty() { bot.kf_id.to_string() } else { bot.name };
@@ -100,9 +97,7 @@ impl Bots {
                     }
                 }
             }
-            if is_last {
-                return Ok(bots);
-            }
         }
+        Ok(bots)
     }
 }
