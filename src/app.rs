@@ -303,7 +303,7 @@ async fn stay_acquainted(directory: &Directory) {
 
 fn open_store(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<Arc<dyn Store>, BuildError> {
     if let Some(uri) = &config.mongo_uri {
-        let store = MongoStore::new(uri, given_keys(config)?, tasks).map_err(BuildError::MongoUri)?;
+        let store = MongoStore::new(uri, given_keys(config)?, tasks, clock.clone()).map_err(BuildError::MongoUri)?;
         return Ok(Arc::new(store));
     }
     let keys = match &config.master_key {

@@ -105,7 +105,8 @@ fn target(place: &Place, unsealed: bool, config: &Config) -> anyhow::Result<Arc<
 }
 
 fn mongo(uri: &Secret, keys: MasterKeys) -> anyhow::Result<Arc<dyn Store>> {
-    let store = MongoStore::new(uri, keys, &Tasks::new()).map_err(|rule| anyhow!("the address {rule}"))?;
+    let store =
+        MongoStore::new(uri, keys, &Tasks::new(), Clock::default()).map_err(|rule| anyhow!("the address {rule}"))?;
     Ok(Arc::new(store))
 }
 

@@ -42,7 +42,6 @@ impl Body for Flowing {
         Poll::Ready(Some(Err("nothing came for too long".into())))
     }
 
-    // It never says that it is empty: the server would then leave out a length that the answer's head names.
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }

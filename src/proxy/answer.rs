@@ -33,9 +33,7 @@ struct Refusal {
 /// Reads a small JSON answer; whatever it is, it can go on as it came.
 pub(super) async fn judge(answer: Answer) -> (Verdict, Answer) {
     let kind = answer.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let length = answer.body().size_hint();
-    let judged = length.lower() <= JUDGED && length.exact() != Some(0);
-    if !judged || !kind.windows(4).any(|four| four.eq_ignore_ascii_case(b"json")) {
+    if !kind.windows(4).any(|four| four.eq_ignore_ascii_case(b"json")) || answer.body().size_hint().lower() > JUDGED {
         return (Verdict::Fine, answer);
     }
     let (head, body) = answer.into_parts();

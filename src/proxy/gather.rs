@@ -15,18 +15,18 @@ pub(super) enum Gathered {
 }
 
 pub(super) async fn gather(mut body: PassedBody, limit: usize) -> Gathered {
-    let (mut read, mut length) = (Vec::new(), 0);
+    let (mut read, mut length, announced) = (Vec::new(), 0, body.size_hint().exact());
     let broken = loop {
-        // Told without another look: the end of a body mostly comes with its last bytes.
-        if body.size_hint().exact() == Some(0) {
-            return Gathered::Whole(joined(read));
-        }
         match body.frame().await {
             Some(Ok(frame)) => {
                 // Trailers come last: of a whole body they do not go on.
                 let Ok(data) = frame.into_data() else { continue };
                 length += data.len();
                 read.push(data);
+                // Another look would tell of nothing but the end.
+                if announced == Some(length as u64) {
+                    return Gathered::Whole(joined(read));
+                }
             }
             // Told to whoever reads on.
             Some(Err(error)) => break Some(Err(error)),

@@ -45,7 +45,7 @@ pub struct Call {
 pub struct CallHead {
     pub method: Method,
     pub target: Target,
-    /// Without what concerns the connection to the gateway alone.
+    /// Without what concerns the connection to the gateway alone; the host is WeCom's in what is sent.
     pub headers: HeaderMap,
 }
 

@@ -89,13 +89,13 @@ impl ApiBase {
         parts.authority = Some(self.authority.clone());
         // Most calls go on as they came, which saves another look at each byte.
         let unchanged = self.path.is_empty() && target.is_at_home() && query == target.query();
-        parts.path_and_query = Some(if unchanged { target.whole.clone() } else { self.below(target.path(), query)? });
+        parts.path_and_query = Some(if unchanged { target.whole.clone() } else { self.below(target, query)? });
         Ok(Uri::from_parts(parts)?)
     }
 
-    fn below(&self, path: &str, query: &str) -> Result<PathAndQuery, http::Error> {
-        let mark = if query.is_empty() { "" } else { "?" };
-        Ok(PathAndQuery::try_from([&self.path, API, path, mark, query].concat())?)
+    fn below(&self, target: &Target, query: &str) -> Result<PathAndQuery, http::Error> {
+        let mark = if target.whole.query().is_none() { "" } else { "?" };
+        Ok(PathAndQuery::try_from([&self.path, API, target.path(), mark, query].concat())?)
     }
 
     /// What calls name in their `Host`.
@@ -168,6 +168,12 @@ mod tests {
                 );
             }
             assert_eq!(target.to_string(), "/cgi-bin/kf/sync_msg");
+        }
+        for path in ["kf/x", "kf/x?"] {
+            for target in [target(API, path), target(OF_BOTS, path)].map(Option::unwrap) {
+                let address = plain.address(&target, target.query()).unwrap().to_string();
+                assert_eq!(address, format!("https://wecom.example.com/cgi-bin/{path}"));
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! The path is taken from the raw URI: a router decodes what a segment holds, and so would let an
 //! escaped slash through as one.
 
+use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
@@ -11,6 +12,9 @@ use axum::extract::{Request, State};
 use axum::http::uri::PathAndQuery;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures::stream;
+use hyper::body::Body as _;
 use metrics::{Counter, counter};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -21,7 +25,7 @@ use super::path::API;
 use super::{ApiProxy, Call, CallBody, CallHead, ProxyError, Target, headers};
 use crate::access_token::AccessTokens;
 use crate::access_token::routes::{self as token_routes, TokenAnswer};
-use crate::egress::streamed;
+use crate::egress::{PassedBody, streamed};
 use crate::http::auth::Caller;
 use crate::http::meters::RouteMeter;
 use crate::wecom::Errcode;
@@ -138,7 +142,7 @@ fn answer(outcome: Result<Answer, ProxyError>) -> Response {
     };
     result.increment(1);
     match outcome {
-        Ok(answer) => answer.map(Body::new),
+        Ok(answer) => answer.map(passed_on),
         Err(ProxyError::Token(error)) => {
             debug!(%error, "a call has no token");
             refused(StatusCode::OK, error.errcode(), error.errmsg())
@@ -147,6 +151,15 @@ fn answer(outcome: Result<Answer, ProxyError>) -> Response {
             warn!(%error, "a call was not answered");
             refused(StatusCode::BAD_GATEWAY, Errcode::UNREACHABLE, error.to_string())
         }
+    }
+}
+
+/// One that is empty must not say so: the head has the word on the length, as in answers to HEAD, and would be given
+/// another one.
+fn passed_on(body: PassedBody) -> Body {
+    match body.size_hint().exact() {
+        Some(0) => Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()),
+        _ => Body::new(body),
     }
 }
 

@@ -13,7 +13,12 @@ pub struct PuppetPages<'s> {
 
 impl<'s> PuppetPages<'s> {
     pub fn of(store: &'s dyn Puppets, size: usize) -> Self {
-        Self { store, size, after: None }
+        Self::behind(store, size, None)
+    }
+
+    /// Only of what comes after this one.
+    pub fn behind(store: &'s dyn Puppets, size: usize, after: Option<OpenKfId>) -> Self {
+        Self { store, size, after }
     }
 
     /// `None` after the last one. A damaged row is left out of its page, so only an empty page is the end.

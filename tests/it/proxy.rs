@@ -47,6 +47,7 @@ async fn upstream(request: Request) -> Response {
             });
             Response::new(Body::from_stream(begun.chain(died)))
         }
+        None if asked("empty").is_some() => Response::new(Body::empty()),
         None => Response::new(Body::from(format!("{} {}?{query}", parts.method, parts.uri.path()))),
     };
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
@@ -58,6 +59,9 @@ async fn upstream(request: Request) -> Response {
     headers.insert("body-hash", HeaderValue::from_str(&digest).unwrap());
     headers.insert("body-length", HeaderValue::from(length));
     headers.insert("error-code", HeaderValue::from_static("0"));
+    if let Some(kind) = asked("type") {
+        headers.insert("content-type", HeaderValue::from_str(&kind).unwrap());
+    }
     response
 }
 
@@ -104,6 +108,9 @@ async fn calls_and_answers_pass_unaltered() {
             Box::new(|call| call.header("range", "bytes=0-9")),
         ),
         ("head", Method::HEAD, "kf/x?debug=1", Box::new(|call| call)),
+        ("head of JSON", Method::HEAD, "kf/x?type=json", Box::new(|call| call)),
+        ("head without a length", Method::HEAD, "media/get?send=1", Box::new(|call| call)),
+        ("head of JSON without a length", Method::HEAD, "kf/x?send=1&type=json", Box::new(|call| call)),
         ("json", Method::POST, "kf/sync_msg", Box::new(|call| call.json(&json!({ "a": [1, "é"] })))),
         ("empty", Method::POST, "kf/empty", Box::new(|call| call)),
         (
@@ -113,6 +120,13 @@ async fn calls_and_answers_pass_unaltered() {
             Box::new(|call| call.header("content-encoding", "gzip").body(vec![0x1f, 0x8b, 0, 255])),
         ),
         ("204", Method::GET, "x?status=204", Box::new(|call| call)),
+        ("204 without a length", Method::GET, "x?status=204&send=0", Box::new(|call| call)),
+        ("304", Method::GET, "x?status=304", Box::new(|call| call)),
+        ("304 of JSON", Method::GET, "x?status=304&type=json", Box::new(|call| call)),
+        ("304 without a length", Method::GET, "x?status=304&send=0", Box::new(|call| call)),
+        ("nothing", Method::GET, "x?empty=1", Box::new(|call| call)),
+        ("nothing as JSON", Method::GET, "x?empty=1&type=json", Box::new(|call| call)),
+        ("nothing without a length", Method::GET, "x?send=0&type=json", Box::new(|call| call)),
         ("404", Method::GET, "x?status=404", Box::new(|call| call)),
         ("503", Method::POST, "x?status=503", Box::new(|call| call.body("why"))),
         ("302", Method::GET, "x?status=302", Box::new(|call| call)),

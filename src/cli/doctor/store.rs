@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::config::Config;
+use crate::domain::Clock;
 use crate::lifecycle::Tasks;
 use crate::store::mongodb::MongoStore;
 use crate::store::sqlite::{OpenError, SqliteStore};
@@ -56,7 +57,7 @@ async fn sqlite(config: &Config, gateway: Option<&Running>) -> (Option<Stored>, 
 async fn mongodb(config: &Config) -> (Option<Stored>, Vec<Finding>) {
     let tried = Tried::new(Part::Store, "mongodb", "read the database of MONGO_URI");
     let (Some(uri), Ok(keys)) = (&config.mongo_uri, keys(config)) else { return (None, Vec::new()) };
-    let store = match MongoStore::new(uri, keys, &Tasks::new()) {
+    let store = match MongoStore::new(uri, keys, &Tasks::new(), Clock::default()) {
         Ok(store) => Arc::new(store),
         Err(rule) => return (None, vec![tried.wrong(format!("MONGO_URI {rule}"), "set MONGO_URI right")]),
     };

@@ -41,7 +41,7 @@ use self::puppets::{PUPPETS, read_puppet};
 use self::service_events::Appender;
 use super::sealed::MasterKeys;
 use super::{Result, Stock, Store, StoreError};
-use crate::domain::{Invalid, OpenKfId, Puppet, Secret};
+use crate::domain::{Clock, Invalid, OpenKfId, Puppet, Secret};
 use crate::lifecycle::Tasks;
 
 /// Registrations that are read with one command.
@@ -63,13 +63,13 @@ pub struct MongoStore {
 impl MongoStore {
     /// The store at this `MONGO_URI`, whose secrets are sealed with the first of the keys. Connects
     /// when it is first asked.
-    pub fn new(uri: &Secret, keys: MasterKeys, tasks: &Tasks) -> Result<Self, Invalid> {
+    pub fn new(uri: &Secret, keys: MasterKeys, tasks: &Tasks, clock: Clock) -> Result<Self, Invalid> {
         let (connection, keys) = (Arc::new(Connection::new(uri)?), Arc::new(keys));
         let puppet_reads = Batcher::new(tasks, READ_TOGETHER, {
             let (connection, keys) = (connection.clone(), keys.clone());
             move |kfs| read_puppets(connection.clone(), keys.clone(), kfs)
         });
-        let holder = Holder::new(&connection, tasks);
+        let holder = Holder::new(&connection, tasks, clock);
         let appender = Appender::new(&connection, tasks);
         Ok(Self { connection, keys, puppet_reads, holder, appender, claiming: tokio::sync::Mutex::default() })
     }

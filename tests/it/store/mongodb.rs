@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
-use wxkf_gateway::domain::Secret;
+use wxkf_gateway::domain::{Clock, Secret};
 use wxkf_gateway::lifecycle::Tasks;
 use wxkf_gateway::store::mongodb::MongoStore;
 use wxkf_gateway::store::sealed::MasterKeys;
@@ -26,7 +26,7 @@ async fn database(kind: MongoKind) -> Secret {
 }
 
 async fn open_with(uri: &Secret, keys: MasterKeys) -> Result<Arc<dyn Store>, StoreError> {
-    let store = MongoStore::new(uri, keys, &Tasks::new()).unwrap();
+    let store = MongoStore::new(uri, keys, &Tasks::new(), Clock::default()).unwrap();
     store.prepare().await?;
     Ok(Arc::new(store))
 }

@@ -7,6 +7,7 @@ use mongodb::bson::{Document, doc};
 use super::HELD;
 use super::document::{LIVE, write_held};
 use super::rank::{Needless, Newest};
+use crate::domain::Clock;
 use crate::lifecycle::Tasks;
 use crate::store::mongodb::batch::{Batcher, Size};
 use crate::store::mongodb::connection::{Connection, Limit, Promise, collection};
@@ -26,19 +27,20 @@ pub(in crate::store::mongodb) struct Holder {
 }
 
 impl Holder {
-    pub(in crate::store::mongodb) fn new(connection: &Arc<Connection>, tasks: &Tasks) -> Self {
+    pub(in crate::store::mongodb) fn new(connection: &Arc<Connection>, tasks: &Tasks, clock: Clock) -> Self {
         let newest = Arc::new(Newest::new());
         let own = connection.clone();
         let deletions = Arc::new(Batcher::new(tasks, DELETED_TOGETHER, move |needless| delete(own.clone(), needless)));
         let (own, own_tasks) = (connection.clone(), tasks.clone());
         let insertions = Batcher::new(tasks, TOGETHER, move |rows: Vec<HeldEvent>| {
-            let (connection, newest) = (own.clone(), newest.clone());
+            let (connection, newest, clock) = (own.clone(), newest.clone(), clock.clone());
             let (deletions, tasks) = (deletions.clone(), own_tasks.clone());
             async move {
                 let results = insert(&connection, &rows).await?;
                 let durable = rows.iter().zip(&results).filter(|(_, result)| result.is_ok()).map(|(row, _)| row);
                 let live = durable.filter(|row| row.state == HeldState::Live);
-                let needless: Vec<Needless> = live.filter_map(|row| newest.replace(row)).collect();
+                let now = clock.now();
+                let needless: Vec<Needless> = live.filter_map(|row| newest.replace(row, now)).collect();
                 // Nobody waits for it, and what it does not delete is swept.
                 if !needless.is_empty() {
                     tasks.spawn(async move { deletions.submit(needless).await });

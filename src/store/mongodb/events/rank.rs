@@ -126,8 +126,8 @@ impl Newest {
         Self(Cache::builder().max_capacity(REMEMBERED).time_to_idle(REMEMBERED_FOR).build())
     }
 
-    /// A live row was inserted; returns the one that it made needless.
-    pub(super) fn replace(&self, held: &HeldEvent) -> Option<Needless> {
+    /// A live row was inserted just now; returns the one that it made needless.
+    pub(super) fn replace(&self, held: &HeldEvent, now: Timestamp) -> Option<Needless> {
         let rank = Rank::of(&held.event);
         let before = self.0.get(&held.event.account);
         if before.as_ref().is_some_and(|before| before.rank.replaces(&rank)) {
@@ -136,7 +136,7 @@ impl Newest {
         let remembered = Remembered { rank: rank.clone(), expires_at: held.expires_at };
         self.0.insert(held.event.account.clone(), remembered);
         let Remembered { rank: older, expires_at } = before.filter(|before| rank.replaces(&before.rank))?;
-        Some(Needless { id: older.id, is_young: expires_at.duration_since(held.event.arrival()) > OLD })
+        Some(Needless { id: older.id, is_young: expires_at.duration_since(now) > OLD })
     }
 }
 
@@ -180,11 +180,11 @@ mod tests {
             lease: None,
         };
         let newest = Newest::new();
-        let replace = |kf, rank, life| newest.replace(&held(kf, rank, life));
+        let replace = |kf, rank, life| newest.replace(&held(kf, rank, life), Timestamp::UNIX_EPOCH);
         let needless = |rank: &Rank, is_young| Some(Needless { id: rank.id.clone(), is_young });
         let (old, new, newer) = (rank(true, 1, 1, "a"), rank(true, 2, 2, "b"), rank(true, 3, 3, "c"));
         let unsigned = rank(false, 9, 9, "d");
-        assert_eq!(replace("wk1", &old, 62), None);
+        assert_eq!(replace("wk1", &old, 61), None);
         assert_eq!(replace("wk2", &new, 62), None, "another account");
         assert_eq!(replace("wk1", &new, 60), needless(&old, true));
         assert_eq!(replace("wk1", &old, 62), None, "an older one replaces nothing");

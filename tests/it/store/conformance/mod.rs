@@ -39,6 +39,7 @@ macro_rules! conformance {
                 the_newest_by_trust_then_order, only_live_rows_are_newest, expiry_leaves_one_expired_row,
                 expiry_of_the_older_leaves_the_newer, expiry_spares_other_accounts, revived_with_new_times,
                 deleted_once, listed_by_id_and_filter, swept_when_needless_or_old,
+                what_a_new_row_replaces_goes_whether_young_or_old,
                 a_new_row_spares_what_it_does_not_settle, live_accounts_wait, accounts_with_rows_of_any_state_hold,
                 unknown_unsigned_rows_are_counted;
             leases: due_rows_are_claimed_longest_due_first, a_lease_keeps_others_away_until_it_ends,

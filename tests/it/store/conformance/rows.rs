@@ -1,7 +1,9 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::time::Duration;
 
-use wxkf_gateway::domain::{EventId, Trust};
+use jiff::SignedDuration;
+use wxkf_gateway::domain::{Clock, EventId, Trust};
 use wxkf_gateway::store::{HeldEvent, HeldFilter, HeldState, Store};
 
 use crate::store::samples::{
@@ -250,6 +252,24 @@ pub async fn swept_when_needless_or_old(store: &Arc<dyn Store>) {
 }
 
 /// What a new row settles is needless from then on: a back end deletes it at once, or sweeps it later.
+pub async fn what_a_new_row_replaces_goes_whether_young_or_old(store: &Arc<dyn Store>) {
+    let hour = SignedDuration::from_hours(1);
+    for expires_at in [at(1), Clock::default().now() + hour] {
+        let kf = account("ww1", &format!("wk{}", expires_at.as_second()));
+        let rows = [signed(&kf, 1), signed(&kf, 2)].map(|row| HeldEvent { expires_at, ..row });
+        for row in &rows {
+            store.hold(row).await.unwrap();
+        }
+        // Some back ends delete behind the answer.
+        let gone = async {
+            while left(store, &rows).await != [1] {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
+    }
+}
+
 pub async fn a_new_row_spares_what_it_does_not_settle(store: &Arc<dyn Store>) {
     let kf = account("ww1", "wk1");
     let mut expired = signed(&kf, 1);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use wxkf_gateway::domain::Secret;
+use wxkf_gateway::domain::{Clock, Secret};
 use wxkf_gateway::lifecycle::Tasks;
 use wxkf_gateway::store::mongodb::MongoStore;
 use wxkf_gateway::store::sealed::MasterKeys;
@@ -34,7 +34,7 @@ async fn answers_again(store: &MongoStore) {
 pub async fn a_frozen_store_is_told_in_time_and_found_again(kind: MongoKind) {
     let server = MongoServer::start(kind).await.unwrap();
     let uri = format!("mongodb://{}/wxkf", server.address());
-    let store = MongoStore::new(&Secret::new(uri), MasterKeys::none(), &Tasks::new()).unwrap();
+    let store = MongoStore::new(&Secret::new(uri), MasterKeys::none(), &Tasks::new(), Clock::default()).unwrap();
     answers_again(&store).await;
     store.prepare().await.unwrap();
     store.put_puppet(&puppet("ww1", "wk1")).await.unwrap();
@@ -71,7 +71,7 @@ pub async fn a_store_that_starts_late_is_found(kind: MongoKind) {
     let mut server = MongoServer::start(kind).await.unwrap();
     let uri = format!("mongodb://{}/wxkf", server.address());
     server.kill().await;
-    let store = MongoStore::new(&Secret::new(uri), MasterKeys::none(), &Tasks::new()).unwrap();
+    let store = MongoStore::new(&Secret::new(uri), MasterKeys::none(), &Tasks::new(), Clock::default()).unwrap();
     let started = Instant::now();
     unavailable(store.prepare().await);
     assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());

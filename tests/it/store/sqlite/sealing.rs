@@ -5,7 +5,7 @@ use std::path::Path;
 use wxkf_gateway::domain::Secret;
 use wxkf_gateway::store::sealed::MasterKeys;
 use wxkf_gateway::store::sqlite::{KeySource, OpenError, SqliteStore};
-use wxkf_gateway::store::{Corps as _, Puppets as _, StoreError, Tokens as _};
+use wxkf_gateway::store::{Corps as _, PuppetPages, Puppets as _, StoreError, Tokens as _};
 
 use super::{open_in, raw};
 use crate::store::samples::{at, corp, corp_id, kf_id, puppet, token};
@@ -128,7 +128,13 @@ async fn a_value_that_was_moved_or_changed_is_damaged_and_hides_no_other() {
     assert_eq!(raw(dir.path()).execute(moved, ()).unwrap(), 1);
     let damaged = store.puppet(&kf_id("wk2")).await.unwrap_err();
     assert!(matches!(&damaged, StoreError::Damaged { place, .. } if place == "corp_secret of puppet wk2"), "{damaged}");
-    assert_eq!(store.puppets_of(&corp_id("ww1")).await, Ok(vec![puppet("ww1", "wk1"), puppet("ww1", "wk3")]));
+    let others = vec![puppet("ww1", "wk1"), puppet("ww1", "wk3")];
+    assert_eq!(store.puppets_of(&corp_id("ww1")).await, Ok(others.clone()));
+    let (mut pages, mut walked) = (PuppetPages::of(&store, 2), Vec::new());
+    while let Some(page) = pages.next().await.unwrap() {
+        walked.extend(page);
+    }
+    assert_eq!(walked, others);
 
     raw(dir.path()).execute("UPDATE puppet SET corp_secret = 'readable' WHERE kf_id = 'wk1'", ()).unwrap();
     let readable = store.puppet(&kf_id("wk1")).await.unwrap_err();
