@@ -76,6 +76,12 @@ impl<K, T> std::fmt::Debug for NearCache<K, T> {
     }
 }
 
+/// The moment before something is read, and how often the keys of each shard had been changed by then.
+struct Before {
+    at: Instant,
+    changes: Vec<u64>,
+}
+
 #[derive(Debug, Default)]
 struct Shard {
     /// Held by the one caller that reads; the others find what it read.
@@ -86,7 +92,7 @@ struct Shard {
 impl<K, T> NearCache<K, T>
 where
     K: Clone + Eq + Hash + Send + Sync + 'static,
-    T: Send + Sync + 'static,
+    T: PartialEq + Send + Sync + 'static,
 {
     fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
@@ -101,9 +107,8 @@ where
         &self.shards[self.place(key)]
     }
 
-    /// How often the keys of each shard were changed.
-    fn changes(&self) -> Vec<u64> {
-        self.shards.iter().map(|shard| *shard.changes.lock()).collect()
+    fn before(&self) -> Before {
+        Before { at: Instant::now(), changes: self.shards.iter().map(|shard| *shard.changes.lock()).collect() }
     }
 
     /// The key's value was changed in the store.
@@ -141,13 +146,14 @@ where
         }
     }
 
-    /// Keeps what was read some time ago, unless something is known already or was changed since: it serves while the
-    /// store is away.
-    fn remember_old(&self, key: K, value: T, before: &[u64]) {
-        let Some(read_at) = Instant::now().checked_sub(SHARED_FRESHNESS) else { return };
+    /// Keeps what was read just now, unless something later is known: it serves while the store is away. It counts as
+    /// read some time ago.
+    fn remember_old(&self, key: K, value: T, before: &Before) {
+        let Some(read_at) = before.at.checked_sub(SHARED_FRESHNESS) else { return };
         let place = self.place(&key);
-        let now = self.shards[place].changes.lock();
-        if before[place] == *now && !self.entries.contains_key(&key) {
+        let changes = self.shards[place].changes.lock();
+        let is_news = |known: Near<T>| known.read_at < before.at && known.value.as_deref() != Some(&value);
+        if before.changes[place] == *changes && self.entries.get(&key).is_none_or(is_news) {
             self.entries.insert(key, Near { value: Some(Arc::new(value)), read_at });
         }
     }
@@ -331,20 +337,20 @@ impl Directory {
         self.puppets.get(kf, &self.source, async || self.store.puppet(kf).await).await
     }
 
-    /// Reads all bots of a shared store that are not known here, and their corps' keys, so that callbacks for them are
-    /// taken even if the store goes away before their first. Returns the number of bots in the store. They count as
-    /// read long ago: while the store answers, each is read again when it is needed.
+    /// Reads all bots of a shared store, as they registered last, and the keys of corps that are not known here, so that
+    /// callbacks for them are taken even if the store goes away before the next one. Returns the number of bots in the
+    /// store. They count as read long ago: while the store answers, each is read again when it is needed.
     pub async fn acquaint(&self) -> Result<usize> {
         const PAGE: usize = 1_000;
         let mut corps: BTreeSet<CorpId> = self.corps.corps().await?.into_iter().map(|corp| corp.id).collect();
         let (mut pages, mut read) = (PuppetPages::of(&*self.store, PAGE), 0);
         while read < CAPACITY as usize {
-            let changes = self.puppets.changes();
+            let before = self.puppets.before();
             let Some(page) = pages.next().await? else { break };
             read += page.len();
             for puppet in page {
                 corps.insert(puppet.corp_id.clone());
-                self.puppets.remember_old(puppet.kf_id.clone(), puppet, &changes);
+                self.puppets.remember_old(puppet.kf_id.clone(), puppet, &before);
             }
         }
         for corp in corps.iter().filter(|corp| !self.keys.entries.contains_key(*corp)) {
@@ -438,5 +444,29 @@ impl Directory {
     pub fn corps_changed(&self) {
         self.keys.all_changed();
         self.proxies.all_changed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_ahead_replaces_what_was_read_before_and_nothing_later() {
+        let near: NearCache<&str, u8> = NearCache::new();
+        let known = || near.entries.get("bot").and_then(|near| near.value).map(|value| *value);
+        near.remember_old("bot", 1, &near.before());
+        assert_eq!(known(), Some(1));
+        let earlier = near.before();
+        near.remember_old("bot", 2, &near.before());
+        assert_eq!(known(), Some(2), "it registered again, at another replica");
+
+        near.entries.insert("bot", Near { value: Some(Arc::new(3)), read_at: Instant::now() });
+        near.remember_old("bot", 1, &earlier);
+        assert_eq!(known(), Some(3), "it was read since");
+        let before = near.before();
+        near.changed(&"bot");
+        near.remember_old("bot", 1, &before);
+        assert_eq!(known(), None, "it was changed since");
     }
 }
