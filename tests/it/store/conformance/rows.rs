@@ -251,7 +251,6 @@ pub async fn swept_when_needless_or_old(store: &Arc<dyn Store>) {
     assert_eq!(store.sweep(at(11)).await, Ok(0));
 }
 
-/// What a new row settles is needless from then on: a back end deletes it at once, or sweeps it later.
 pub async fn what_a_new_row_replaces_goes_whether_young_or_old(store: &Arc<dyn Store>) {
     let hour = SignedDuration::from_hours(1);
     for expires_at in [at(1), Clock::default().now() + hour] {
@@ -270,6 +269,7 @@ pub async fn what_a_new_row_replaces_goes_whether_young_or_old(store: &Arc<dyn S
     }
 }
 
+/// What a new row settles is needless from then on: a back end deletes it at once, or sweeps it later.
 pub async fn a_new_row_spares_what_it_does_not_settle(store: &Arc<dyn Store>) {
     let kf = account("ww1", "wk1");
     let mut expired = signed(&kf, 1);
