@@ -193,14 +193,17 @@ impl SqliteStore {
     }
 
     /// On disk when it returns.
-    async fn write<T: Send + 'static>(&self, work: impl FnMut(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         self.writer()?.write(Durability::Synced, work).await
     }
 
     /// For changes that a power cut may undo.
     async fn write_lightly<T: Send + 'static>(
         &self,
-        work: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.writer()?.write(Durability::Written, work).await
     }

@@ -1,9 +1,6 @@
 //! The one thread that writes, with group commit: all jobs that wait are run in one transaction and
 //! answered after its one sync, so that a thousand callers share a few syncs.
 //!
-//! A batch runs as if no job of it could fail, and once more, each job undone alone, when one did: a savepoint keeps a
-//! copy of each page that its job changes.
-//!
 //! The one decision a reader would question: the sync depends on the batch. Losing the newest lease
 //! or a deletion at a power cut costs a poke too many at worst, so a batch of only such jobs is
 //! committed without a sync; any later sync of the log covers it. A killed process loses neither.
@@ -32,54 +29,12 @@ pub(super) enum Durability {
     Written,
 }
 
-/// What undoes the changes of a job that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Undone {
-    /// The end of the transaction, and with it all jobs.
-    Together,
-    /// A savepoint.
-    Alone,
-}
+/// Tells the caller how it ended, once the transaction has: committed, or why not.
+type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 
-/// A change that waits for its turn. It may be run more than once.
-trait Job: Send {
-    fn durability(&self) -> Durability;
-
-    /// Whether it went well.
-    fn run(&mut self, db: &Connection, undone: Undone) -> bool;
-
-    /// Tells the caller how it ended, once the transaction has: committed, or why not. Nobody is told of a job that
-    /// was never run.
-    fn answer(self: Box<Self>, committed: &Result<()>);
-}
-
-struct Change<T, W> {
+struct Job {
     durability: Durability,
-    work: W,
-    result: Option<Result<T>>,
-    reply: oneshot::Sender<Result<T>>,
-}
-
-impl<T: Send, W: FnMut(&Connection) -> Result<T> + Send> Job for Change<T, W> {
-    fn durability(&self) -> Durability {
-        self.durability
-    }
-
-    fn run(&mut self, db: &Connection, undone: Undone) -> bool {
-        let result = match undone {
-            Undone::Together => (self.work)(db),
-            Undone::Alone => in_savepoint(db, &mut self.work),
-        };
-        self.result.insert(result).is_ok()
-    }
-
-    fn answer(self: Box<Self>, committed: &Result<()>) {
-        let Self { result, reply, .. } = *self;
-        if let Some(result) = result {
-            // The caller may have given up; then nobody wants the answer.
-            let _ = reply.send(result.and_then(|value| committed.clone().map(|()| value)));
-        }
-    }
+    run: Box<dyn FnOnce(&Connection) -> Answer + Send>,
 }
 
 #[derive(Debug, Default)]
@@ -91,7 +46,7 @@ struct Progress {
 /// The handle of the thread. Dropping it waits for the jobs that were taken.
 #[derive(Debug)]
 pub(super) struct Writer {
-    jobs: Option<SyncSender<Box<dyn Job>>>,
+    jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
     progress: Arc<Progress>,
 }
@@ -111,15 +66,20 @@ impl Writer {
     }
 
     /// Runs the work in the next transaction and returns when that is committed. Work that fails is
-    /// undone alone, after another try; what it does beside that must bear repetition.
+    /// undone alone.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         durability: Durability,
-        work: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
+        let run = move |db: &Connection| -> Answer {
+            let result = in_savepoint(db, work);
+            // The caller may have given up; then nobody wants the answer.
+            Box::new(move |committed| drop(reply.send(result.and_then(|value| committed.map(|()| value)))))
+        };
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
-        jobs.try_send(Box::new(Change { durability, work, result: None, reply })).map_err(|refused| match refused {
+        jobs.try_send(Job { durability, run: Box::new(run) }).map_err(|refused| match refused {
             TrySendError::Full(_) => StoreError::Unavailable(format!("{QUEUE} writes are waiting already")),
             TrySendError::Disconnected(_) => stopped(),
         })?;
@@ -152,11 +112,11 @@ fn stopped() -> StoreError {
     StoreError::Unavailable("the writer has stopped".to_owned())
 }
 
-fn write_batches(db: &Connection, queue: &Receiver<Box<dyn Job>>, progress: &Progress) {
+fn write_batches(db: &Connection, queue: &Receiver<Job>, progress: &Progress) {
     let mut mode = None;
     while let Ok(first) = queue.recv() {
         let batch: Vec<_> = std::iter::once(first).chain(queue.try_iter().take(BATCH - 1)).collect();
-        let synced = batch.iter().any(|job| job.durability() == Durability::Synced);
+        let synced = batch.iter().any(|job| job.durability == Durability::Synced);
         let wanted = if synced { Durability::Synced } else { Durability::Written };
         if mode != Some(wanted) {
             mode = set_durability(db, wanted).ok().map(|()| wanted);
@@ -190,57 +150,29 @@ fn set_durability(db: &Connection, durability: Durability) -> Result<()> {
 }
 
 /// Runs the jobs in one transaction and answers them; the error is that of the transaction.
-fn write_batch(db: &Connection, mut batch: Vec<Box<dyn Job>>) -> Result<()> {
-    match together(db, &mut batch) {
-        Some(committed) => {
-            answer_all(&mut batch, &committed);
-            committed
-        }
-        None => one_by_one(db, batch),
-    }
-}
-
-/// `None`: a job failed, and nothing is changed.
-fn together(db: &Connection, batch: &mut [Box<dyn Job>]) -> Option<Result<()>> {
-    if let Err(error) = execute(db, "BEGIN") {
-        return Some(Err(error));
-    }
-    if batch.iter_mut().all(|job| job.run(db, Undone::Together)) {
-        return Some(commit(db));
-    }
-    // A full disk and I/O errors end the whole transaction, not the statement alone.
-    if !db.is_autocommit()
-        && let Err(error) = execute(db, "ROLLBACK")
-    {
-        return Some(Err(error));
-    }
-    None
-}
-
-/// Undoes the jobs that fail, and no other.
-fn one_by_one(db: &Connection, batch: Vec<Box<dyn Job>>) -> Result<()> {
-    let mut run = Vec::with_capacity(batch.len());
+fn write_batch(db: &Connection, batch: Vec<Job>) -> Result<()> {
+    let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
     let mut lost = Ok(());
     let mut begun = execute(db, "BEGIN");
-    for mut job in batch {
+    for job in batch {
         if begun.is_ok() {
-            job.run(db, Undone::Alone);
+            answers.push((job.run)(db));
         }
-        run.push(job);
+        // A full disk and I/O errors end the whole transaction, not the statement alone.
         if begun.is_ok() && db.is_autocommit() {
             lost = Err(StoreError::Unavailable("the transaction was rolled back: disk full or failing".to_owned()));
-            answer_all(&mut run, &lost);
+            answer_all(&mut answers, &lost);
             begun = execute(db, "BEGIN");
         }
     }
     let committed = begun.and_then(|()| commit(db));
-    answer_all(&mut run, &committed);
+    answer_all(&mut answers, &committed);
     committed.and(lost)
 }
 
-fn answer_all(jobs: &mut Vec<Box<dyn Job>>, committed: &Result<()>) {
-    for job in jobs.drain(..) {
-        job.answer(committed);
+fn answer_all(answers: &mut Vec<Answer>, committed: &Result<()>) {
+    for answer in answers.drain(..) {
+        answer(committed.clone());
     }
 }
 
@@ -252,7 +184,7 @@ fn commit(db: &Connection) -> Result<()> {
     committed
 }
 
-fn in_savepoint<T>(db: &Connection, work: &mut impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+fn in_savepoint<T>(db: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     execute(db, "SAVEPOINT job")?;
     let result = work(db).and_then(|value| execute(db, "RELEASE job").map(|()| value));
     if result.is_err() && !db.is_autocommit() {
@@ -290,11 +222,7 @@ mod tests {
     /// Lets all jobs gather behind one that keeps the writer busy; then returns their results.
     async fn together(writer: &Writer, jobs: Vec<Pending<'_>>) -> Vec<Result<()>> {
         let (go, wait) = channel::<()>();
-        let mut wait = Some(wait);
-        let hold_up = move |_: &Connection| {
-            let waited = wait.take().map_or(Ok(()), |wait| wait.recv());
-            waited.map_err(|error| StoreError::Unavailable(error.to_string()))
-        };
+        let hold_up = move |_: &Connection| wait.recv().map_err(|error| StoreError::Unavailable(error.to_string()));
         let mut all: Vec<Pending<'_>> = vec![Box::pin(writer.write(Durability::Written, hold_up))];
         all.extend(jobs);
         for job in &mut all {

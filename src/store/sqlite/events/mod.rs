@@ -90,7 +90,7 @@ impl Events for SqliteStore {
     async fn postpone(&self, id: &EventId, owner: &str, postponed: &Postponed) -> Result<bool> {
         let (id, owner, postponed) = (id.clone(), owner.to_owned(), postponed.clone());
         self.write_lightly(move |db| {
-            let Postponed { due_at, attempts, last_error } = &postponed;
+            let Postponed { due_at, attempts, last_error } = postponed;
             let values = params![id.as_str(), owner, due_at.as_millisecond(), attempts, last_error];
             Ok(change(db, POSTPONE, values)? > 0)
         })

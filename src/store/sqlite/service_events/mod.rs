@@ -79,7 +79,7 @@ impl ServiceEvents for SqliteStore {
     async fn note_failed_try(&self, id: &EventId, failed: &FailedTry) -> Result<bool> {
         let (id, failed) = (id.clone(), failed.clone());
         self.write_lightly(move |db| {
-            let FailedTry { due_at, attempts, refusals, last_error } = &failed;
+            let FailedTry { due_at, attempts, refusals, last_error } = failed;
             let values = params![id.as_str(), due_at.as_millisecond(), attempts, refusals, last_error];
             Ok(change(db, NOTE, values)? > 0)
         })
