@@ -1,0 +1,315 @@
+//! What the hot path asks of the store, kept near: which keys open a corp's callbacks, which proxy its
+//! calls take, which bot serves an account. Bounded, written through, and looked up before anything unknown is answered.
+//!
+//! Entries of a store that only this process writes never grow old; those of a shared store are read
+//! again after [`SHARED_FRESHNESS`]. While the store is away, hangs, or holds a value that cannot be
+//! opened, what was last read serves on.
+
+mod near;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use self::near::{CAPACITY, NearCache, Source};
+use super::{Corps, PuppetPages, Result, Store, StoreError};
+use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet, Secret, Service};
+
+/// How long another replica's change may go unseen.
+pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
+
+/// The credentials that may open a corp's callbacks, and who takes what is in them beside its bots.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CorpKeys {
+    /// Tried in this order.
+    pub credentials: Vec<CallbackCredential>,
+    /// Other services of the app. Here, because every callback asks for both.
+    pub services: Vec<Service>,
+}
+
+impl CorpKeys {
+    /// `None` for a corp that is declared without credentials: those of its bots count.
+    fn declared(corp: &Corp) -> Option<Self> {
+        let declares = !corp.credentials.is_empty();
+        declares.then(|| Self { credentials: corp.credentials.clone(), services: corp.services.clone() })
+    }
+
+    fn are_of(&self, bot: &Puppet) -> bool {
+        self.credentials.iter().any(|key| key.token == bot.token && key.aes_key == bot.aes_key)
+    }
+}
+
+/// Who else writes the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// The embedded store: this process alone.
+    Exclusive,
+    /// Other replicas too.
+    Replicas,
+}
+
+/// The near caches over the store, and the only way to change what they hold.
+#[derive(Debug)]
+pub struct Directory {
+    corps: Arc<dyn Corps>,
+    store: Arc<dyn Store>,
+    source: Source,
+    keys: NearCache<CorpId, CorpKeys>,
+    proxies: NearCache<CorpId, Option<Secret>>,
+    puppets: NearCache<OpenKfId, Puppet>,
+    /// Held while an operator changes a declaration: what was read must not change before it is written.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl Directory {
+    /// `corps` are the declared ones, wherever they are declared.
+    pub fn new(corps: Arc<dyn Corps>, store: Arc<dyn Store>, sharing: Sharing) -> Self {
+        let (keys, proxies, puppets) = (NearCache::new(), NearCache::new(), NearCache::new());
+        let (source, changing) = (Source::new(sharing), tokio::sync::Mutex::default());
+        Self { corps, store, source, keys, proxies, puppets, changing }
+    }
+
+    /// Whether other replicas work on the same store.
+    pub fn is_shared(&self) -> bool {
+        self.source.sharing == Sharing::Replicas
+    }
+
+    /// Why a value could not be opened lately.
+    pub fn locked(&self) -> Option<StoreError> {
+        self.source.locked()
+    }
+
+    /// The keys of the corp: its declared credentials, or without any the pairs of its registrations.
+    /// `None` when nobody declared it and no bot of it ever registered.
+    pub async fn keys(&self, corp: &CorpId) -> Result<Option<Arc<CorpKeys>>> {
+        self.keys.get(corp, &self.source, async || self.read_keys(corp).await).await
+    }
+
+    async fn read_keys(&self, corp: &CorpId) -> Result<Option<CorpKeys>> {
+        let declared = self.corps.corp(corp).await?;
+        if let Some(keys) = declared.as_ref().and_then(CorpKeys::declared) {
+            return Ok(Some(keys));
+        }
+        let pairs = self.store.pairs_of(corp).await?;
+        if declared.is_none() && pairs.is_empty() {
+            return Ok(None);
+        }
+        let credentials = pairs.into_iter().map(|(token, aes_key)| CallbackCredential::new(token, aes_key));
+        let services = declared.map(|corp| corp.services).unwrap_or_default();
+        Ok(Some(CorpKeys { credentials: credentials.collect(), services }))
+    }
+
+    /// The credentials of all corps, so many at most, as the store has them now: not for the hot path.
+    pub async fn all_credentials(&self, limit: usize) -> Result<BTreeMap<CorpId, Vec<CallbackCredential>>> {
+        const PAGE: usize = 1000;
+        let declared = self.corps.corps().await?.into_iter().filter(|corp| !corp.credentials.is_empty());
+        let mut all: BTreeMap<_, _> = declared.take(limit).map(|corp| (corp.id, corp.credentials)).collect();
+        let is_declared: BTreeSet<CorpId> = all.keys().cloned().collect();
+        let mut pages = PuppetPages::of(&*self.store, PAGE);
+        while all.len() < limit
+            && let Some(page) = pages.next().await?
+        {
+            for puppet in page.into_iter().filter(|puppet| !is_declared.contains(&puppet.corp_id)) {
+                let credential = CallbackCredential::new(puppet.token, puppet.aes_key);
+                let known: &mut Vec<_> = all.entry(puppet.corp_id).or_default();
+                if !known.contains(&credential) {
+                    known.push(credential);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The proxy that the corp's calls to WeCom take, when it is declared with one. That there is none is
+    /// kept near as well: each call asks.
+    pub async fn wecom_proxy(&self, corp: &CorpId) -> Result<Option<Secret>> {
+        let read = async || {
+            let declared = self.corps.corp(corp).await?;
+            Ok(Some(declared.and_then(|corp| corp.wecom_proxy)))
+        };
+        let proxy = self.proxies.get(corp, &self.source, read).await?;
+        Ok(proxy.and_then(|proxy| (*proxy).clone()))
+    }
+
+    /// The registration of the account's kf id, online or not, under whatever corp.
+    pub async fn puppet(&self, kf: &OpenKfId) -> Result<Option<Arc<Puppet>>> {
+        self.puppets.get(kf, &self.source, async || self.store.puppet(kf).await).await
+    }
+
+    /// Reads all bots of a shared store and the keys of their corps, as they were registered and declared last, so that
+    /// callbacks are taken even if the store goes away before the next one. Returns the number of bots in the store. They
+    /// count as read long ago: while the store answers, each is read again when it is needed.
+    pub async fn acquaint(&self) -> Result<usize> {
+        const PAGE: usize = 1_000;
+        let (mut declared, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+        let before = self.keys.before();
+        for corp in self.corps.corps().await? {
+            match CorpKeys::declared(&corp) {
+                Some(keys) => {
+                    self.keys.remember_old(corp.id.clone(), keys, &before);
+                    declared.insert(corp.id);
+                }
+                None => drop(unknown.insert(corp.id)),
+            }
+        }
+        let (mut pages, mut read) = (PuppetPages::of(&*self.store, PAGE), 0);
+        while read < CAPACITY as usize {
+            let before = self.puppets.before();
+            let Some(page) = pages.next().await? else { break };
+            read += page.len();
+            for puppet in page {
+                let known = self.keys.known(&puppet.corp_id);
+                if !declared.contains(&puppet.corp_id) && !known.is_some_and(|keys| keys.are_of(&puppet)) {
+                    unknown.insert(puppet.corp_id.clone());
+                }
+                self.puppets.remember_old(puppet.kf_id.clone(), puppet, &before);
+            }
+        }
+        for corp in &unknown {
+            self.keys.read(corp, &self.source, async || self.read_keys(corp).await).await?;
+        }
+        Ok(read)
+    }
+
+    /// The same as the store has it now, whatever was read before.
+    pub async fn puppet_now(&self, kf: &OpenKfId) -> Result<Option<Arc<Puppet>>> {
+        self.puppets.read(kf, &self.source, async || self.store.puppet(kf).await).await
+    }
+
+    /// The bot that serves the account: registered under its corp, and online.
+    pub async fn bot(&self, account: &Account) -> Result<Option<Arc<Puppet>>> {
+        let puppet = self.puppet(&account.kf).await?;
+        Ok(puppet.filter(|puppet| puppet.online && puppet.corp_id == account.corp))
+    }
+
+    /// Every online bot of the corp.
+    pub async fn online_bots(&self, corp: &CorpId) -> Result<Vec<Puppet>> {
+        let mut puppets = self.store.puppets_of(corp).await?;
+        puppets.retain(|puppet| puppet.online);
+        Ok(puppets)
+    }
+
+    /// Every online bot that is marked away.
+    pub async fn away_puppets(&self) -> Result<Vec<Puppet>> {
+        self.store.away_puppets().await
+    }
+
+    pub async fn put_puppet(&self, puppet: &Puppet) -> Result<()> {
+        let before = self.puppet(&puppet.kf_id).await.ok().flatten();
+        self.store.put_puppet(puppet).await?;
+        self.puppets.changed(&puppet.kf_id);
+        // Bots restart often and bring the same pair: then the corp's keys are what they were.
+        let same = |before: &Puppet| before.corp_id == puppet.corp_id && before.pair_id() == puppet.pair_id();
+        if !before.as_deref().is_some_and(same) {
+            self.keys.changed(&puppet.corp_id);
+            if let Some(before) = before {
+                self.keys.changed(&before.corp_id);
+            }
+        }
+        Ok(())
+    }
+
+    pub async fn set_offline(&self, kf: &OpenKfId, at: Timestamp) -> Result<bool> {
+        let found = self.store.set_offline(kf, at).await?;
+        self.puppets.changed(kf);
+        Ok(found)
+    }
+
+    pub async fn set_away(&self, puppet: &Puppet, since: Option<Timestamp>) -> Result<bool> {
+        let noted = self.store.set_away(&puppet.kf_id, puppet.registered_at, since).await?;
+        self.puppets.changed(&puppet.kf_id);
+        Ok(noted)
+    }
+
+    pub async fn delete_puppet(&self, kf: &OpenKfId) -> Result<bool> {
+        let before = self.puppet(kf).await.ok().flatten();
+        let found = self.store.delete_puppet(kf).await?;
+        self.puppets.changed(kf);
+        if let Some(before) = before {
+            self.keys.changed(&before.corp_id);
+        }
+        Ok(found)
+    }
+
+    /// To be held from reading a declaration to writing it back. Changes at other replicas are not kept
+    /// off: of two in the same moment the later one stands.
+    pub async fn one_change(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    pub async fn put_corp(&self, corp: &Corp) -> Result<()> {
+        self.corps.put_corp(corp).await?;
+        self.keys.changed(&corp.id);
+        self.proxies.changed(&corp.id);
+        Ok(())
+    }
+
+    pub async fn delete_corp(&self, id: &CorpId) -> Result<bool> {
+        let found = self.corps.delete_corp(id).await?;
+        self.keys.changed(id);
+        self.proxies.changed(id);
+        Ok(found)
+    }
+
+    /// Declarations changed behind the store's back (`CORPS_FILE`): all are read again.
+    pub fn corps_changed(&self) {
+        self.keys.all_changed();
+        self.proxies.all_changed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{CorpSource, EncodingAesKey, Endpoint};
+    use crate::store::sqlite::{KeySource, SqliteStore};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn puppet(token: &str) -> Puppet {
+        Puppet {
+            kf_id: OpenKfId::parse("wk1").unwrap(),
+            name: String::new(),
+            endpoint: Endpoint::parse("http://bot").unwrap(),
+            corp_id: CorpId::parse("ww1").unwrap(),
+            corp_secret: Secret::new("secret"),
+            token: Secret::new(token),
+            aes_key: EncodingAesKey::parse(&"A".repeat(43)).unwrap(),
+            online: true,
+            last_online_at: None,
+            registered_at: None,
+            away_since: None,
+        }
+    }
+
+    fn declared(token: &str) -> Corp {
+        Corp {
+            id: CorpId::parse("ww2").unwrap(),
+            source: CorpSource::Admin,
+            credentials: vec![CallbackCredential::new(Secret::new(token), puppet("").aes_key)],
+            wecom_proxy: None,
+            services: Vec::new(),
+            updated_at: NOW,
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_that_change_at_another_replica_are_read_ahead() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(dir.path(), KeySource::Kept, NOW).unwrap());
+        let replica = || Directory::new(store.clone(), store.clone(), Sharing::Replicas);
+        let (here, there) = (replica(), replica());
+        for token in ["one", "two"] {
+            there.put_puppet(&puppet(token)).await.unwrap();
+            there.put_corp(&declared(token)).await.unwrap();
+            assert_eq!(here.acquaint().await.unwrap(), 1);
+            for corp in [puppet("").corp_id, declared("").id] {
+                let known = here.keys.known(&corp).unwrap();
+                let tokens: Vec<_> = known.credentials.iter().map(|key| key.token.expose()).collect();
+                assert_eq!(tokens, [token], "{corp}");
+            }
+        }
+    }
+}
