@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::{AccessTokens, MemoryCache, TokenParts, TokenSettings};
-use crate::domain::{AppKey, CallbackCredential, Clock, Corp, CorpId, CorpSource, EncodingAesKey, OpenKfId};
+use crate::domain::{AppKey, CallbackCredential, Clock, Corp, CorpId, CorpSource, EncodingAesKey, OpenKfId, Pair};
 use crate::domain::{Endpoint, Puppet, Secret};
 use crate::lifecycle::Tasks;
 use crate::store::{Corps, Puppets, Result, StoreError, StoredToken, Tokens};
@@ -46,7 +46,7 @@ impl MapStore {
     pub(super) fn declare(&self, corp: &str) {
         let id = CorpId::parse(corp).unwrap();
         let key = EncodingAesKey::parse(&"a".repeat(43)).unwrap();
-        let credentials = vec![CallbackCredential::new(Secret::new("token"), key)];
+        let credentials = vec![CallbackCredential::from(Pair::new(Secret::new("token"), key))];
         let updated_at = Timestamp::UNIX_EPOCH;
         let corp = Corp {
             id: id.clone(),
@@ -67,8 +67,7 @@ impl MapStore {
             endpoint: Endpoint::parse("http://bot").unwrap(),
             corp_id: CorpId::parse(corp).unwrap(),
             corp_secret: Secret::new(secret),
-            token: Secret::new("token"),
-            aes_key: EncodingAesKey::parse(&"a".repeat(43)).unwrap(),
+            pair: Pair::new(Secret::new("token"), EncodingAesKey::parse(&"a".repeat(43)).unwrap()),
             online: true,
             last_online_at: None,
             registered_at: None,
@@ -139,7 +138,7 @@ impl Puppets for MapStore {
         unimplemented!()
     }
 
-    async fn pairs_of(&self, _: &CorpId) -> Result<Vec<(Secret, EncodingAesKey)>> {
+    async fn pairs_of(&self, _: &CorpId) -> Result<Vec<Pair>> {
         unimplemented!()
     }
 

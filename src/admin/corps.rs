@@ -377,15 +377,16 @@ async fn uncovered_bots(store: &dyn Store, corp: &Corp) -> Result<Vec<String>, P
     if corp.credentials.is_empty() {
         return Ok(Vec::new());
     }
-    let covered: BTreeSet<Fingerprint> = corp.credentials.iter().map(|credential| credential.id.clone()).collect();
+    let covered: BTreeSet<Fingerprint> =
+        corp.credentials.iter().map(|credential| credential.pair.id().clone()).collect();
     let bots = store.puppets_of(&corp.id).await?;
-    let uncovered = bots.into_iter().filter(|bot| bot.online && !covered.contains(&bot.pair_id()));
+    let uncovered = bots.into_iter().filter(|bot| bot.online && !covered.contains(bot.pair.id()));
     Ok(uncovered.map(|bot| bot.kf_id.to_string()).collect())
 }
 
 fn view(corp: &Corp, public_url: &PublicUrl, uncovered_bots: Vec<String>) -> CorpView {
     let credentials = corp.credentials.iter().map(|credential| CredentialView {
-        id: credential.id.to_string(),
+        id: credential.pair.id().to_string(),
         label: credential.label.clone(),
         receive_ids: credential.receive_ids.clone(),
     });

@@ -32,11 +32,11 @@ pub fn open<'k>(
     }
     let mut fault = OpenFault::Signature;
     for credential in &keys.credentials {
-        let token = credential.token.expose();
+        let token = credential.pair.token().expose();
         if !crypto::verify(&query.msg_signature, token, &query.timestamp, &query.nonce, encrypted) {
             continue;
         }
-        match crypto::decrypt(credential.aes_key.key(), encrypted) {
+        match crypto::decrypt(credential.pair.aes_key().key(), encrypted) {
             Ok(opened) if receives(&credential.receive_ids, corp, &opened.receive_id) => {
                 return Ok((opened, credential));
             }

@@ -149,7 +149,7 @@ impl Callbacks {
     pub async fn corp(&self, id: &str) -> Result<KnownCorp, Refusal> {
         let id = CorpId::parse(id).map_err(|_| Refusal::UnknownCorp)?;
         match timeout(LOOK_UP_LIMIT, self.directory.keys(&id)).await {
-            Ok(Ok(Some(keys))) => Ok(KnownCorp { id, keys }),
+            Ok(Ok(Some(keys))) => Ok(KnownCorp { id: keys.corp.clone(), keys }),
             Ok(Ok(None)) => Err(Refusal::UnknownCorp),
             Ok(Err(error)) => {
                 warn!(corp.id = %id, error = %error, "cannot look a corp up");
@@ -163,16 +163,16 @@ impl Callbacks {
     pub fn verify(&self, corp: &KnownCorp, raw_query: &str) -> Result<Bytes, Refusal> {
         let query = SignedQuery::parse(raw_query)?;
         let (opened, credential) = credentials::open(&corp.keys, &corp.id, &query, &query.echostr()?)?;
-        info!(corp.id = %corp.id, credential.id = %credential.id, "WeCom verified the callback URL");
-        self.failures.verified(&corp.id, &credential.id);
+        info!(corp.id = %corp.id, credential.id = %credential.pair.id(), "WeCom verified the callback URL");
+        self.failures.verified(&corp.id, credential.pair.id());
         self.live.call(|| (Some(corp.id.clone()), Step::Checked));
         Ok(opened.message)
     }
 
     /// A message: returns once everybody who takes it has it, delivered or stored.
-    pub async fn receive(&self, corp: &KnownCorp, raw_query: &str, body: Bytes) -> Result<(), Refusal> {
+    pub async fn receive(&self, corp: &KnownCorp, query: &SignedQuery<'_>, body: Bytes) -> Result<(), Refusal> {
         let deadline = Instant::now() + ANSWER_WITHIN;
-        let (envelope, opened, credential) = open(corp, raw_query, &body)?;
+        let (envelope, opened, credential) = open(corp, query, &body)?;
         let Ok(message) = Message::parse(&opened.message) else {
             warn!(corp.id = %corp.id, "acknowledged a genuine callback that holds no XML, or a DTD");
             return Ok(());
@@ -181,7 +181,7 @@ impl Callbacks {
         let callback = services::Callback {
             corp: &corp.id,
             keys: &corp.keys,
-            query: raw_query,
+            query: query.raw,
             body: &body,
             message: &opened.message,
             arrived_at,
@@ -205,7 +205,7 @@ impl Callbacks {
             digest: Digest::of(&opened.message),
             token: message.token.as_deref(),
         };
-        let raw = readable.then(|| raw(raw_query, body.clone(), credential));
+        let raw = readable.then(|| raw(query.raw, body.clone(), credential));
         let dispatched = self.dispatch(&event, message.open_kf_id.as_deref(), raw, deadline);
         let (taken, dispatched) = futures::join!(taken, dispatched);
         acknowledged(taken).and(dispatched)
@@ -269,15 +269,14 @@ impl Callbacks {
 /// Verifies and decrypts: a span of its own, because it is all that the gateway itself computes.
 fn open<'c, 'b>(
     corp: &'c KnownCorp,
-    raw_query: &str,
+    query: &SignedQuery<'_>,
     body: &'b Bytes,
 ) -> Result<(Envelope<'b>, Opened, &'c CallbackCredential), Refusal> {
     let mut span = Span::begin(SpanKind::Internal, "open callback");
     span.set("corp.id", &corp.id);
     let opened = || {
-        let query = SignedQuery::parse(raw_query)?;
         let envelope = Envelope::parse(body)?;
-        let (opened, credential) = credentials::open(&corp.keys, &corp.id, &query, &envelope.encrypted)?;
+        let (opened, credential) = credentials::open(&corp.keys, &corp.id, query, &envelope.encrypted)?;
         Ok((envelope, opened, credential))
     };
     opened().inspect_err(|refusal| span.fail(refusal))
@@ -292,7 +291,7 @@ fn acknowledged(taken: Taken) -> Result<(), Refusal> {
 }
 
 fn raw(query: &str, body: Bytes, credential: &CallbackCredential) -> RawCallback {
-    RawCallback { query: query.into(), body, credential: credential.id.clone() }
+    RawCallback { query: query.into(), body, credential: credential.pair.id().clone() }
 }
 
 /// What is known of an event before it is known for whom it is.

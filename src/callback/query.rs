@@ -14,6 +14,8 @@ pub enum QueryFault {
 /// The signed parameters, percent-decoded. Others, such as those configured in the URL, are ignored.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SignedQuery<'q> {
+    /// As it came.
+    pub raw: &'q str,
     pub msg_signature: Cow<'q, str>,
     pub timestamp: Cow<'q, str>,
     pub nonce: Cow<'q, str>,
@@ -34,6 +36,7 @@ impl<'q> SignedQuery<'q> {
         }
         let [msg_signature, timestamp, nonce, echostr] = found.map(|value| value.filter(|value| !value.is_empty()));
         Ok(Self {
+            raw,
             msg_signature: msg_signature.ok_or(QueryFault::Missing(NAMES[0]))?,
             timestamp: timestamp.ok_or(QueryFault::Missing(NAMES[1]))?,
             nonce: nonce.ok_or(QueryFault::Missing(NAMES[2]))?,

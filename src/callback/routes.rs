@@ -14,6 +14,7 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use super::envelope::EnvelopeFault;
+use super::query::SignedQuery;
 use super::{Callbacks, DecryptedEvent, Failed, Kind, OpenFault, Refusal};
 use crate::domain::Trust;
 use crate::http::audit::Peer;
@@ -117,12 +118,12 @@ pub async fn receive(
     let query = query.unwrap_or_default();
     // The order of the checks is a promise, so the body is read after the corp is looked up.
     let known = callbacks.corp(&corp).await;
-    let known = known.and_then(|known| Ok((super::SignedQuery::parse(&query).map(|_| known))?));
+    let signed = known.and_then(|known| Ok((known, SignedQuery::parse(&query)?)));
     let body = body::read(body, BODY_LIMIT, DROPPED_LIMIT).await;
     let kept = body.as_ref().ok().cloned();
     let received = async {
-        let (known, body) = (known?, body?);
-        callbacks.receive(&known, &query, body).await
+        let ((known, signed), body) = (signed?, body?);
+        callbacks.receive(&known, &signed, body).await
     };
     match received.await {
         Ok(()) => taken(&callbacks, "success", Kind::Message, began),

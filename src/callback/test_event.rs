@@ -50,9 +50,9 @@ impl Callbacks {
 
 fn sealed(corp: &CorpId, credential: &CallbackCredential, message: &str, timestamp: i64) -> Content {
     let receive_id = credential.receive_ids.first().map_or(corp.as_str(), String::as_str);
-    let encrypted = crypto::encrypt(credential.aes_key.key(), &rand::random(), message.as_bytes(), receive_id);
+    let encrypted = crypto::encrypt(credential.pair.aes_key().key(), &rand::random(), message.as_bytes(), receive_id);
     let (timestamp, nonce) = (timestamp.to_string(), rand::random::<u32>().to_string());
-    let signature = crypto::signature(credential.token.expose(), &timestamp, &nonce, &encrypted);
+    let signature = crypto::signature(credential.pair.token().expose(), &timestamp, &nonce, &encrypted);
     let signature: String = signature.iter().copied().map(char::from).collect();
     let query: Arc<str> = format!("msg_signature={signature}&timestamp={timestamp}&nonce={nonce}").into();
     let body =

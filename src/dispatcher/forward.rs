@@ -76,10 +76,8 @@ impl Forwarder {
     }
 
     fn request(&self, bot: &Puppet, event: &KfEvent, form: Form) -> http::Result<Request<Bytes>> {
-        let raw =
-            event.payload.raw.as_ref().filter(|raw| {
-                form == Form::Normal && self.format == Format::AsReceived && raw.credential == bot.pair_id()
-            });
+        let may_be_raw = form == Form::Normal && self.format == Format::AsReceived;
+        let raw = event.payload.raw.as_ref().filter(|raw| may_be_raw && raw.credential == *bot.pair.id());
         match raw {
             Some(raw) => Request::post(bot.endpoint.below(&["/callback?", &raw.query]))
                 .header(header::CONTENT_TYPE, "application/xml")

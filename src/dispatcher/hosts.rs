@@ -10,7 +10,6 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
-use url::Position;
 
 use crate::domain::Endpoint;
 use crate::egress::Undelivered;
@@ -42,8 +41,7 @@ impl Hosts {
     /// asked, speaks for the bot as well.
     pub async fn is_back(&self, bot: &Endpoint, ask: impl Future<Output = Result<(), Undelivered>>) -> bool {
         let due = Instant::now();
-        let place = &bot.url()[..Position::BeforePath];
-        let host = self.0.get_with_by_ref(place, || {
+        let host = self.0.get_with_by_ref(bot.origin(), || {
             Arc::new(Host { turns: Semaphore::new(AT_ONCE), unreachable_at: Mutex::default() })
         });
         if let Some(at) = host.unreachable_at() {

@@ -102,24 +102,35 @@ pub struct LastAttempt {
     pub error: Option<String>,
 }
 
-/// The state of one account.
+/// The state of one account. There are as many as accounts, and nearly all of them rest: what only few need is boxed.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     live: Live,
-    running: bool,
+    /// While a task runs the lane.
+    run: Option<Box<Running>>,
+    trouble: Option<Box<Trouble>>,
+    pub held: Option<Held>,
+    /// Counts what makes rows due early, so that whoever puts one off meanwhile notices.
+    pub wakes: u64,
+    pub last: Option<LastAttempt>,
+}
+
+#[derive(Debug, Default)]
+struct Running {
     pending: Option<Work>,
     in_flight: Option<InFlight>,
     /// Set while an attempt takes long: told of every arrival, which is then stored at once.
     arrivals: Option<Arc<Notify>>,
-    pub held: Option<Held>,
+}
+
+/// What is known against a bot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Trouble {
     pub failures: u32,
     pub not_before: Option<Timestamp>,
-    /// Counts what makes rows due early, so that whoever puts one off meanwhile notices.
-    pub wakes: u64,
     /// The prober that watches the bot, by its number: a newer one takes over from an older one.
     pub prober: Option<u64>,
     pub sent_without_token: Option<Timestamp>,
-    pub last: Option<LastAttempt>,
 }
 
 /// What to do after an event was put into its lane.
@@ -134,7 +145,7 @@ pub(super) enum Next {
 impl Lane {
     /// Takes an event that just arrived.
     pub fn offer(&mut self, event: KfEvent, waiter: Waiter) -> Next {
-        if let Some(in_flight) = &mut self.in_flight {
+        if let Some(in_flight) = self.run.as_mut().and_then(|run| run.in_flight.as_mut()) {
             let stands_for = |known: &KfEvent| known.settles(&event) || is_repeat(known, &event);
             if in_flight.stored.iter().any(|stored| stands_for(stored)) {
                 self.live.event(&event, || Step::Joined);
@@ -161,66 +172,70 @@ impl Lane {
     /// Puts work into the single place for what waits; the one that stands for the other stays, and
     /// both their callers wait for it.
     pub fn enqueue(&mut self, mut work: Work) -> Next {
-        if work.row.is_some() && self.in_flight.as_ref().is_some_and(|flight| flight.event.settles(&work.event)) {
+        if work.row.is_some() && self.in_flight().is_some_and(|flight| flight.event.settles(&work.event)) {
             // What is in flight decides about the row as well. Should it come to nothing, the row is
             // claimed again when its lease ends.
             return Next::Nothing;
         }
-        match self.pending.take() {
+        let next = if self.run.is_some() { Next::Nothing } else { Next::Run };
+        let run = self.run.get_or_insert_default();
+        match run.pending.take() {
             Some(mut waiting) if waiting.stands_for(&work.event) => {
                 self.live.event(&work.event, || Step::Superseded);
                 waiting.join(work.waiters);
-                self.pending = Some(waiting);
+                run.pending = Some(waiting);
             }
             Some(superseded) => {
                 self.live.event(&superseded.event, || Step::Superseded);
                 work.join(superseded.waiters);
-                self.pending = Some(work);
+                run.pending = Some(work);
             }
-            None => self.pending = Some(work),
+            None => run.pending = Some(work),
         }
-        if let Some(arrivals) = &self.arrivals {
+        if let Some(arrivals) = &run.arrivals {
             arrivals.notify_one();
         }
-        if self.running {
-            return Next::Nothing;
-        }
-        self.running = true;
-        Next::Run
+        next
+    }
+
+    fn in_flight(&self) -> Option<&InFlight> {
+        self.run.as_ref()?.in_flight.as_ref()
+    }
+
+    fn in_flight_mut(&mut self) -> Option<&mut InFlight> {
+        self.run.as_mut()?.in_flight.as_mut()
     }
 
     /// The next thing to do; `None` ends the run. Its callers stay here, so that repeats can join.
     pub fn next(&mut self) -> Option<Work> {
-        self.arrivals = None;
-        self.in_flight = None;
-        let Some(mut work) = self.pending.take() else {
-            self.running = false;
+        let run = self.run.as_mut()?;
+        run.arrivals = None;
+        let Some(mut work) = run.pending.take() else {
+            self.run = None;
             return None;
         };
         let waiters = std::mem::take(&mut work.waiters);
         let stored = work.row.iter().map(|_| work.event.clone()).collect();
-        self.in_flight = Some(InFlight { event: work.event.clone(), waiters, stored });
+        run.in_flight = Some(InFlight { event: work.event.clone(), waiters, stored });
         Some(work)
     }
 
     /// Ends a run that broke off: nobody's event may wait for a task that is gone.
     pub fn abandon(&mut self) {
-        self.running = false;
-        self.in_flight = None;
-        self.pending = None;
-        self.arrivals = None;
+        self.run = None;
     }
 
     /// From now on, arrivals are announced instead of waiting for the attempt.
     pub fn announce_arrivals(&mut self) -> Arc<Notify> {
-        self.arrivals.get_or_insert_default().clone()
+        self.run.get_or_insert_default().arrivals.get_or_insert_default().clone()
     }
 
     /// While an attempt takes long: what is to be stored next of that which waits and that which is
     /// in flight; `None` when nothing is left. What waits stays where it is until it is [`Lane::stored`].
     pub fn next_unstored(&self) -> Option<Arc<KfEvent>> {
-        let in_flight = self.in_flight.as_ref()?;
-        let waiting = self.pending.as_ref().filter(|work| work.row.is_none()).map(|work| &work.event);
+        let run = self.run.as_ref()?;
+        let in_flight = run.in_flight.as_ref()?;
+        let waiting = run.pending.as_ref().filter(|work| work.row.is_none()).map(|work| &work.event);
         match waiting {
             Some(event) if in_flight.is_stored() || event.trust >= in_flight.event.trust => Some(event.clone()),
             _ => (!in_flight.is_stored()).then(|| in_flight.event.clone()),
@@ -231,10 +246,11 @@ impl Lane {
     pub fn stored(&mut self, event: &Arc<KfEvent>) {
         let body = Payload { sync_token: None, extra: serde_json::Map::new(), raw: None };
         self.held = Some(Held::Newest(Box::new(KfEvent { payload: body, ..KfEvent::clone(event) })));
-        if let Some(waiting) = self.pending.take_if(|work| Arc::ptr_eq(&work.event, event)) {
+        let Some(run) = &mut self.run else { return };
+        if let Some(waiting) = run.pending.take_if(|work| Arc::ptr_eq(&work.event, event)) {
             waiting.waiters.into_iter().for_each(|waiter| answer(waiter, Receipt::Stored));
         }
-        let Some(in_flight) = &mut self.in_flight else { return };
+        let Some(in_flight) = &mut run.in_flight else { return };
         in_flight.stored.retain(|older| !event.settles(older));
         in_flight.stored.push(event.clone());
         if in_flight.is_stored() {
@@ -244,25 +260,26 @@ impl Lane {
 
     /// Answers everybody who waits for what is in flight.
     pub fn answer(&mut self, receipt: Receipt) {
-        if let Some(in_flight) = &mut self.in_flight {
+        if let Some(in_flight) = self.in_flight_mut() {
             in_flight.waiters.drain(..).for_each(|waiter| answer(waiter, receipt));
         }
     }
 
     /// What was stored while an attempt was in flight, its own row included.
     pub fn stored_meanwhile(&self) -> Vec<Arc<KfEvent>> {
-        self.in_flight.as_ref().map(|in_flight| in_flight.stored.clone()).unwrap_or_default()
+        self.in_flight().map(|in_flight| in_flight.stored.clone()).unwrap_or_default()
     }
 
     /// The bot has what was in flight: everybody who waits for it is answered, and what arrives from
     /// now on is for another attempt.
     pub fn delivered(&mut self, now: Timestamp) {
         self.answer(Receipt::Delivered);
-        if let Some(sent) = self.in_flight.take() {
-            self.pending.take_if(|work| work.row.is_some() && sent.event.settles(&work.event));
+        if let Some(run) = &mut self.run
+            && let Some(sent) = run.in_flight.take()
+        {
+            run.pending.take_if(|work| work.row.is_some() && sent.event.settles(&work.event));
         }
-        self.failures = 0;
-        self.not_before = None;
+        self.note(|trouble| (trouble.failures, trouble.not_before) = (0, None));
         self.last = Some(LastAttempt { at: now, error: None });
     }
 
@@ -274,7 +291,7 @@ impl Lane {
     /// A row is gone or given up: a repeat must not join it. Of an account that never had a bot
     /// nothing is remembered, because anybody can name such accounts.
     pub fn given_up(&mut self) {
-        let had_a_bot = self.last.is_some() || self.prober.is_some();
+        let had_a_bot = self.last.is_some() || self.trouble().prober.is_some();
         self.held = self.held.take().filter(|_| had_a_bot).map(|_| Held::Some);
     }
 
@@ -286,15 +303,28 @@ impl Lane {
 
     /// The bot is back, or takes new events anyway: nothing that was known against it counts.
     pub fn forgive(&mut self) {
-        self.prober = None;
-        self.failures = 0;
-        self.not_before = None;
+        self.note(|trouble| {
+            *trouble = Trouble { sent_without_token: trouble.sent_without_token, ..Trouble::default() };
+        });
         self.wakes += 1;
+    }
+
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Changes what is known against the bot.
+    pub fn note(&mut self, change: impl FnOnce(&mut Trouble)) {
+        let mut trouble = self.trouble();
+        change(&mut trouble);
+        if trouble != self.trouble() {
+            self.trouble = (trouble != Trouble::default()).then(|| Box::new(trouble));
+        }
     }
 
     /// Puts what is in flight back, behind nothing but something newer.
     pub fn put_back(&mut self, mut work: Work) {
-        if let Some(in_flight) = &mut self.in_flight {
+        if let Some(in_flight) = self.in_flight_mut() {
             work.waiters.append(&mut in_flight.waiters);
         }
         self.enqueue(work);
@@ -302,7 +332,7 @@ impl Lane {
 
     /// Nothing is left worth remembering.
     fn is_idle(&self) -> bool {
-        !self.running && self.held.is_none() && self.prober.is_none() && self.last.is_none()
+        self.run.is_none() && self.held.is_none() && self.trouble().prober.is_none() && self.last.is_none()
     }
 }
 

@@ -168,7 +168,7 @@ impl Dispatcher {
         let account = &held.event.account;
         info!(corp.id = %account.corp, kf.id = %account.kf, event.id = %id, found, "an operator redelivers an event");
         self.inner.lanes.with(account, |lane| {
-            lane.not_before = None;
+            lane.note(|trouble| trouble.not_before = None);
             lane.wakes += 1;
         });
         self.inner.due_at(now);

@@ -43,7 +43,11 @@ impl Inner {
     pub(super) fn probe(self: &Arc<Self>, bot: Arc<Puppet>) {
         let account = bot.account();
         let number = self.probers.fetch_add(1, Ordering::Relaxed);
-        if self.lanes.with(&account, |lane| *lane.prober.get_or_insert(number)) == number {
+        let watches = |lane: &mut Lane| {
+            lane.note(|trouble| trouble.prober = trouble.prober.or(Some(number)));
+            lane.trouble().prober == Some(number)
+        };
+        if self.lanes.with(&account, watches) {
             self.tasks.spawn(self.clone().probe_until_back(bot, number));
         }
     }
@@ -157,8 +161,8 @@ impl Inner {
     /// the bot back, ends the probing, and wakes what was put off because of it.
     async fn still_away(self: &Arc<Self>, watch: &Watch) -> bool {
         let account = watch.bot.account();
-        let mine = |prober: &Option<u64>| *prober == Some(watch.number);
-        if self.lanes.peek(&account, |lane| mine(&lane.prober)) != Some(true) {
+        let mine = |lane: &Lane| lane.trouble().prober == Some(watch.number);
+        if self.lanes.peek(&account, mine) != Some(true) {
             return false;
         }
         let changed = match self.directory.bot(&account).await {
@@ -170,7 +174,7 @@ impl Inner {
             return true;
         }
         let ended = self.lanes.with(&account, |lane| {
-            let ended = mine(&lane.prober);
+            let ended = mine(lane);
             if ended {
                 lane.forgive();
             }
@@ -192,7 +196,7 @@ impl Inner {
 
     /// Whether nothing may be sent to the bot, because no connection to it comes about.
     pub(super) fn is_away(&self, bot: &Puppet) -> bool {
-        let probed = self.lanes.peek(&bot.account(), |lane| lane.prober.is_some());
+        let probed = self.lanes.peek(&bot.account(), |lane| lane.trouble().prober.is_some());
         bot.away_since.is_some() || probed == Some(true)
     }
 }

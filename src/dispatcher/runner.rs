@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::forward::{Attempted, Form};
 use super::holding::{Reason, STORE_LIMIT};
-use super::lane::{Lane, LastAttempt, Next, Row, Work};
+use super::lane::{Lane, LastAttempt, Next, Row, Trouble, Work};
 use super::{Inner, Receipt};
 use crate::domain::{Account, Puppet};
 use crate::observe::{Kind, Span};
@@ -51,13 +51,14 @@ impl Inner {
         let tasks = self.tasks.clone();
         tasks.spawn(async move {
             let mut run = Run { inner: &self, account: &account, finished: false };
-            while let Some(work) = self.lanes.with(&account, Lane::next) {
+            let next = || self.lanes.with(&account, |lane| Some((lane.next()?, lane.wakes)));
+            while let Some((work, wakes)) = next() {
                 let trace = work.trace.clone();
                 if trace.is_some() {
-                    trace.around(Box::pin(self.process(&account, work)).as_mut()).await;
+                    trace.around(Box::pin(self.process(&account, work, wakes)).as_mut()).await;
                 } else {
                     // In its place: to move so large a future costs a hundredth of the whole callback.
-                    self.process(&account, work).await;
+                    self.process(&account, work, wakes).await;
                 }
             }
             run.finished = true;
@@ -70,8 +71,7 @@ impl Inner {
         }
     }
 
-    async fn process(self: &Arc<Self>, account: &Account, work: Work) {
-        let wakes = self.lanes.with(account, |lane| lane.wakes);
+    async fn process(self: &Arc<Self>, account: &Account, work: Work, wakes: u64) {
         let turn = Turn { store_until: Instant::now() + STORE_LIMIT, wakes };
         match self.decide(account, &work, &turn).await {
             Decision::Attempt(bot) => self.attempt(account, work, bot, self.settings.attempt_limit).await,
@@ -93,11 +93,9 @@ impl Inner {
             }
             Err(_) => return Decision::Unavailable,
         };
-        let (not_before, paced) = self.lanes.with(account, |lane| {
-            let paced = lane.sent_without_token.map(|at| at + WITHOUT_TOKEN_EVERY);
-            (lane.not_before, paced)
-        });
-        if self.is_away(&bot) {
+        let Trouble { not_before, prober, sent_without_token, .. } =
+            self.lanes.peek(account, Lane::trouble).unwrap_or_default();
+        if bot.away_since.is_some() || prober.is_some() {
             self.probe(bot);
             return Decision::Hold(Reason::Away, expiry);
         }
@@ -109,9 +107,10 @@ impl Inner {
         }
         if let Some(until) = not_before.filter(|&until| until > now) {
             let due = if work.row.is_some() { until } else { until.min(now + SHORTENED_WAIT) };
-            self.lanes.with(account, |lane| lane.not_before = Some(due));
+            self.lanes.with(account, |lane| lane.note(|trouble| trouble.not_before = Some(due)));
             return Decision::Hold(Reason::BackingOff, due);
         }
+        let paced = sent_without_token.map(|at| at + WITHOUT_TOKEN_EVERY);
         match paced.filter(|&until| until > now && self.form(work) == Form::WithoutToken) {
             Some(until) => Decision::Hold(Reason::SentWithoutTokenJustNow, until),
             None => Decision::Attempt(bot),
@@ -143,7 +142,7 @@ impl Inner {
         let form = self.form(&work);
         if form == Form::WithoutToken {
             let now = self.clock.now();
-            self.lanes.with(account, |lane| lane.sent_without_token = Some(now));
+            self.lanes.with(account, |lane| lane.note(|trouble| trouble.sent_without_token = Some(now)));
         }
         let span = attempt_span(&work, &bot);
         let (inner, to, event) = (self.clone(), bot.clone(), work.event.clone());
@@ -236,9 +235,9 @@ impl Inner {
     async fn failed(self: &Arc<Self>, account: &Account, mut work: Work, error: String) {
         let now = self.clock.now();
         let (not_before, stored) = self.lanes.with(account, |lane| {
-            lane.failures = lane.failures.saturating_add(1);
-            let not_before = now + self.settings.retry.delay(lane.failures);
-            lane.not_before = Some(not_before);
+            let failures = lane.trouble().failures.saturating_add(1);
+            let not_before = now + self.settings.retry.delay(failures);
+            lane.note(|trouble| (trouble.failures, trouble.not_before) = (failures, Some(not_before)));
             lane.last = Some(LastAttempt { at: now, error: Some(error.clone()) });
             (not_before, lane.stored_meanwhile())
         });
@@ -279,9 +278,7 @@ fn attempt_span(work: &Work, bot: &Puppet) -> Span {
     if let Some(row) = &work.row {
         span.count("event.attempts", row.attempts);
     }
-    if let Some(host) = bot.endpoint.url().host_str() {
-        span.set("server.address", &host);
-    }
+    span.set("server.address", &bot.endpoint.host());
     span
 }
 

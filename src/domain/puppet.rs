@@ -6,14 +6,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use url::Url;
 
-use super::{Account, App, CallbackCredential, CorpId, EncodingAesKey, Fingerprint, Invalid, OpenKfId, Secret};
+use super::{Account, App, CorpId, Invalid, OpenKfId, Pair, Secret};
 
-/// Where a bot listens: `http(s)://host[:port][/path]`, kept without trailing slashes because bots'
-/// routes are appended to it as text.
+/// Where a bot listens: `http(s)://host[:port][/path]`, without trailing slashes because bots' routes are appended
+/// to it as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
+    /// As it registered.
     text: Arc<str>,
-    url: Url,
+    /// As a client writes it: mostly the same, and then shared.
+    address: Arc<str>,
 }
 
 impl Endpoint {
@@ -30,22 +32,38 @@ impl Endpoint {
         if !plain || text.len() > 2048 {
             return Err(RULE);
         }
-        Ok(Self { text: text.into(), url })
+        let (text, address) = (Arc::from(text), url.as_str().trim_end_matches('/'));
+        let address = if address == &*text { Arc::clone(&text) } else { address.into() };
+        Ok(Self { text, address })
     }
 
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    pub fn url(&self) -> &Url {
-        &self.url
+    /// Parsed anew: few ask, and not on the way of an event.
+    pub fn url(&self) -> Option<Url> {
+        Url::parse(&self.address).ok()
+    }
+
+    /// Scheme, host and port: `http://host:8080`.
+    pub fn origin(&self) -> &str {
+        let host = self.address.find("://").map_or(0, |at| at + 3);
+        let path = self.address[host..].find('/').map_or(self.address.len(), |at| host + at);
+        &self.address[..path]
+    }
+
+    /// The host alone; an IPv6 address in its brackets.
+    pub fn host(&self) -> &str {
+        let host = self.origin().split_once("://").map_or("", |(_, host)| host);
+        host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(host, _)| host)
     }
 
     /// The address of one of the bot's routes, which the parts make together.
     pub fn below(&self, parts: &[&str]) -> String {
-        let base = self.url.as_str().trim_end_matches('/');
-        let mut address = String::with_capacity(base.len() + parts.iter().map(|part| part.len()).sum::<usize>());
-        address.push_str(base);
+        let mut address =
+            String::with_capacity(self.address.len() + parts.iter().map(|part| part.len()).sum::<usize>());
+        address.push_str(&self.address);
         parts.iter().for_each(|part| address.push_str(part));
         address
     }
@@ -65,8 +83,7 @@ pub struct Puppet {
     pub endpoint: Endpoint,
     pub corp_id: CorpId,
     pub corp_secret: Secret,
-    pub token: Secret,
-    pub aes_key: EncodingAesKey,
+    pub pair: Pair,
     /// Changed by register and deregister only.
     pub online: bool,
     /// When it registered or deregistered last (the original's field).
@@ -86,9 +103,31 @@ impl Puppet {
     pub fn app(&self) -> App {
         App { corp_id: self.corp_id.clone(), secret: self.corp_secret.clone() }
     }
+}
 
-    /// The id of the pair that this bot can open callbacks with.
-    pub fn pair_id(&self) -> Fingerprint {
-        CallbackCredential::pair_id(&self.token, &self.aes_key)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_keeps_what_registered_and_calls_what_a_client_writes() {
+        let cases = [
+            ("http://h:8080/bot//", "http://h:8080/bot", "http://h:8080/bot/callback", "http://h:8080", "h"),
+            (
+                "https://Bot.Example",
+                "https://Bot.Example",
+                "https://bot.example/callback",
+                "https://bot.example",
+                "bot.example",
+            ),
+            ("http://[::1]:80/b", "http://[::1]:80/b", "http://[::1]/b/callback", "http://[::1]", "[::1]"),
+            ("http://[::1]:81", "http://[::1]:81", "http://[::1]:81/callback", "http://[::1]:81", "[::1]"),
+            ("http://h/a b", "http://h/a b", "http://h/a%20b/callback", "http://h", "h"),
+        ];
+        for (given, text, callback, origin, host) in cases {
+            let endpoint = Endpoint::parse(given).unwrap();
+            let found = (endpoint.as_str(), &*endpoint.below(&["/callback"]), endpoint.origin(), endpoint.host());
+            assert_eq!(found, (text, callback, origin, host), "{given}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::domain::Puppet;
 
 pub(super) fn by_registration(before: Option<&Puppet>, after: &Puppet) -> Change {
     let Some(before) = before else {
-        let (corp, endpoint, pair) = (&after.corp_id, &after.endpoint, after.pair_id());
+        let (corp, endpoint, pair) = (&after.corp_id, &after.endpoint, after.pair.id());
         return Change::Made(format!("new; corp {corp}, endpoint {endpoint}, pair {pair}"));
     };
     let mut changes = Vec::new();
@@ -16,8 +16,8 @@ pub(super) fn by_registration(before: Option<&Puppet>, after: &Puppet) -> Change
     if before.endpoint != after.endpoint {
         changes.push(format!("endpoint {} -> {}", before.endpoint, after.endpoint));
     }
-    if before.pair_id() != after.pair_id() {
-        changes.push(format!("pair {} -> {}", before.pair_id(), after.pair_id()));
+    if before.pair != after.pair {
+        changes.push(format!("pair {} -> {}", before.pair.id(), after.pair.id()));
     }
     if before.corp_secret != after.corp_secret {
         changes.push("corpSecret changed".to_owned());
@@ -34,7 +34,7 @@ pub(super) fn by_registration(before: Option<&Puppet>, after: &Puppet) -> Change
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CorpId, EncodingAesKey, Endpoint, OpenKfId, Secret};
+    use crate::domain::{CorpId, EncodingAesKey, Endpoint, OpenKfId, Pair, Secret};
 
     fn puppet() -> Puppet {
         Puppet {
@@ -43,8 +43,7 @@ mod tests {
             endpoint: Endpoint::parse("http://a").unwrap(),
             corp_id: CorpId::parse("ww1").unwrap(),
             corp_secret: Secret::new("seeded-secret"),
-            token: Secret::new("seeded-token"),
-            aes_key: EncodingAesKey::parse(&"A".repeat(43)).unwrap(),
+            pair: Pair::new(Secret::new("seeded-token"), EncodingAesKey::parse(&"A".repeat(43)).unwrap()),
             online: true,
             last_online_at: None,
             registered_at: None,
@@ -61,7 +60,7 @@ mod tests {
     #[test]
     fn a_new_bot_is_told_with_where_it_is() {
         let bot = puppet();
-        assert_eq!(made(None, &bot), format!("new; corp ww1, endpoint http://a, pair {}", bot.pair_id()));
+        assert_eq!(made(None, &bot), format!("new; corp ww1, endpoint http://a, pair {}", bot.pair.id()));
     }
 
     #[test]
@@ -72,10 +71,10 @@ mod tests {
             endpoint: Endpoint::parse("http://b").unwrap(),
             corp_id: CorpId::parse("ww2").unwrap(),
             corp_secret: Secret::new("seeded-other"),
-            token: Secret::new("seeded-new"),
+            pair: Pair::new(Secret::new("seeded-new"), puppet().pair.aes_key().clone()),
             ..puppet()
         };
-        let pairs = format!("{} -> {}", before.pair_id(), after.pair_id());
+        let pairs = format!("{} -> {}", before.pair.id(), after.pair.id());
         let expected = format!(
             "corp ww1 -> ww2; endpoint http://a -> http://b; pair {pairs}; corpSecret changed; kfName changed; online again"
         );

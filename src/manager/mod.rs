@@ -75,7 +75,9 @@ impl Manager {
 
     /// Makes the bot the one that serves its account. Counts at once, survives restarts.
     pub async fn register(&self, registration: Registration) -> Result<Change, Refusal> {
-        if let Some(address) = self.denied.first_denied(registration.endpoint.url()).await {
+        if let Some(url) = registration.endpoint.url()
+            && let Some(address) = self.denied.first_denied(&url).await
+        {
             let mend = "give an endpoint the gateway may call, or change DISPATCH_DENY_NETWORKS";
             return Err(Refusal::Invalid(format!("endpoint leads to {address}, which is forbidden: {mend}")));
         }
@@ -114,8 +116,7 @@ impl Registration {
             endpoint: self.endpoint,
             corp_id: self.corp_id,
             corp_secret: self.corp_secret,
-            token: self.token,
-            aes_key: self.aes_key,
+            pair: self.pair,
             online: true,
             last_online_at: Some(now),
             registered_at: Some(now),

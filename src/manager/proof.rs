@@ -107,8 +107,7 @@ impl Proof {
 fn is_unchanged(bot: &Puppet, known: &Puppet) -> bool {
     bot.corp_id == known.corp_id
         && bot.corp_secret == known.corp_secret
-        && bot.token == known.token
-        && bot.aes_key == known.aes_key
+        && bot.pair == known.pair
         && bot.endpoint == known.endpoint
         && bot.name == known.name
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::{CorpId, EncodingAesKey, Endpoint, Invalid, OpenKfId, Secret};
+use crate::domain::{CorpId, EncodingAesKey, Endpoint, Invalid, OpenKfId, Pair, Secret};
 
 /// A registration whose fields are in order.
 #[derive(Debug)]
@@ -12,8 +12,7 @@ pub struct Registration {
     pub endpoint: Endpoint,
     pub corp_id: CorpId,
     pub corp_secret: Secret,
-    pub token: Secret,
-    pub aes_key: EncodingAesKey,
+    pub pair: Pair,
 }
 
 impl Registration {
@@ -29,7 +28,7 @@ impl Registration {
         let aes_key = reader.parsed("encodingAESKey", EncodingAesKey::parse);
         match (kf_id, name, endpoint, corp_id, corp_secret, token, aes_key) {
             (Some(kf_id), Some(name), Some(endpoint), Some(corp_id), Some(corp_secret), Some(token), Some(aes_key)) => {
-                Ok(Self { kf_id, name, endpoint, corp_id, corp_secret, token, aes_key })
+                Ok(Self { kf_id, name, endpoint, corp_id, corp_secret, pair: Pair::new(token, aes_key) })
             }
             _ => Err(reader.faults.join("; ")),
         }

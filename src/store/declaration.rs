@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::declared_services;
-use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Secret, Service, ServiceName};
+use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Pair, Secret, Service, ServiceName};
 
 pub(super) const NO_TEXT: &str = "must be a string";
 pub(super) const NO_LIST: &str = "must be a list";
@@ -138,7 +138,7 @@ fn read_kept(
     let receive_ids = fields.contains_key("receiveIds").then(|| receive_ids(fields, prefix, faults));
     let label = fields.contains_key("label").then(|| optional_text(fields, prefix, "label", faults).map(str::to_owned));
     let mut credentials = known.into_iter().flat_map(|corp| &corp.credentials);
-    let Some(found) = credentials.find(|credential| Some(credential.id.as_str()) == id.as_str()).cloned() else {
+    let Some(found) = credentials.find(|credential| Some(credential.pair.id().as_str()) == id.as_str()).cloned() else {
         faults.add(format!("{prefix}id"), "names no credential that this corp has");
         return None;
     };
@@ -159,7 +159,7 @@ fn read_credential(fields: &Map<String, Value>, prefix: &str, faults: &mut Fault
         .and_then(|parsed| parsed.map_err(|rule| faults.add(format!("{prefix}encodingAESKey"), rule.to_string())).ok());
     let receive_ids = receive_ids(fields, prefix, faults);
     let label = optional_text(fields, prefix, "label", faults).map(str::to_owned);
-    Some(CallbackCredential { receive_ids, label, ..CallbackCredential::new(Secret::new(token?), key?) })
+    Some(CallbackCredential { pair: Pair::new(Secret::new(token?), key?), receive_ids, label })
 }
 
 fn receive_ids(fields: &Map<String, Value>, prefix: &str, faults: &mut Faults) -> Vec<String> {

@@ -34,8 +34,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::{
-    Account, AppKey, AuditEntry, AuditId, Corp, CorpId, EncodingAesKey, EventId, KfEvent, OpenKfId, Order, Puppet,
-    Secret, Trust,
+    Account, AppKey, AuditEntry, AuditId, Corp, CorpId, EventId, KfEvent, OpenKfId, Order, Pair, Puppet, Secret, Trust,
 };
 
 /// Everything durable, behind one handle. `Arc<dyn Store>` upcasts to each of its parts.
@@ -109,7 +108,7 @@ pub trait Puppets: Debug + Send + Sync {
 
     /// The distinct pairs of token and AES key of the corp's registrations, deregistered ones
     /// included, the latest registered first. Empty when the corp has no registration.
-    async fn pairs_of(&self, corp: &CorpId) -> Result<Vec<(Secret, EncodingAesKey)>>;
+    async fn pairs_of(&self, corp: &CorpId) -> Result<Vec<Pair>>;
 
     /// Registers: inserts or replaces the whole registration of its kf id. Durable when it returns.
     async fn put_puppet(&self, puppet: &Puppet) -> Result<()>;

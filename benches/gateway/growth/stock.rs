@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Map, Value, json};
-use wxkf_gateway::domain::{Clock, CorpId, EncodingAesKey, Endpoint, OpenKfId, Puppet, Secret};
+use wxkf_gateway::domain::{Clock, CorpId, EncodingAesKey, Endpoint, OpenKfId, Pair, Puppet, Secret};
 use wxkf_gateway::store::Puppets as _;
 use wxkf_gateway::store::sqlite::{KeySource, SqliteStore};
 
@@ -48,8 +48,7 @@ fn registered(account: usize, corp: &str, endpoint: &str) -> anyhow::Result<Pupp
         endpoint: Endpoint::parse(endpoint)?,
         corp_id: CorpId::parse(corp)?,
         corp_secret: Secret::new(SECRET),
-        token: Secret::new(TOKEN),
-        aes_key: EncodingAesKey::parse(AES_KEY)?,
+        pair: Pair::new(Secret::new(TOKEN), EncodingAesKey::parse(AES_KEY)?),
         online: true,
         last_online_at: Some(now),
         registered_at: Some(now),

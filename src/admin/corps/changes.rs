@@ -14,7 +14,7 @@ pub(super) fn between(before: Option<&Corp>, after: &Corp) -> Option<String> {
     };
     let mut changes = Vec::new();
     let lacking = |credential: &&CallbackCredential, list: &[CallbackCredential]| {
-        !list.iter().any(|other| other.id == credential.id)
+        !list.iter().any(|other| other.pair == credential.pair)
     };
     let added: Vec<_> = after.credentials.iter().filter(|one| lacking(one, &before.credentials)).collect();
     let removed: Vec<_> = before.credentials.iter().filter(|one| lacking(one, &after.credentials)).collect();
@@ -50,7 +50,7 @@ pub(super) fn withdrawn(corp: &Corp) -> String {
 }
 
 fn ids<'c>(credentials: impl IntoIterator<Item = &'c CallbackCredential>) -> String {
-    let ids: Vec<&str> = credentials.into_iter().map(|credential| credential.id.as_str()).collect();
+    let ids: Vec<&str> = credentials.into_iter().map(|credential| credential.pair.id().as_str()).collect();
     if ids.is_empty() { "none".to_owned() } else { ids.join(", ") }
 }
 
@@ -59,11 +59,11 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::domain::{CorpId, CorpSource, EncodingAesKey, Secret};
+    use crate::domain::{CorpId, CorpSource, EncodingAesKey, Pair, Secret};
 
     fn credential(token: &str) -> CallbackCredential {
         let key = EncodingAesKey::parse(&"A".repeat(43)).unwrap();
-        CallbackCredential::new(Secret::new(token), key)
+        Pair::new(Secret::new(token), key).into()
     }
 
     fn corp(tokens: &[&str]) -> Corp {
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn names_what_came_and_went() {
-        let (one, two) = (credential("one").id, credential("two").id);
+        let [one, two] = ["one", "two"].map(|token| credential(token).pair.id().clone());
         assert_eq!(between(None, &corp(&[])).unwrap(), "declared with credentials none");
         assert_eq!(between(None, &corp(&["one"])).unwrap(), format!("declared with credentials {one}"));
         let rotated = between(Some(&corp(&["one"])), &corp(&["two"])).unwrap();

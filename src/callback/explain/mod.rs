@@ -76,8 +76,8 @@ impl fmt::Debug for Typed<'_> {
 impl<'a> From<&'a CallbackCredential> for Typed<'a> {
     fn from(credential: &'a CallbackCredential) -> Self {
         Self {
-            token: credential.token.expose(),
-            aes_key: credential.aes_key.text().expose(),
+            token: credential.pair.token().expose(),
+            aes_key: credential.pair.aes_key().text().expose(),
             receive_ids: &credential.receive_ids,
         }
     }
@@ -209,11 +209,11 @@ impl Inquiry<'_, '_> {
         if reading.encrypted.len() > SEARCHED {
             return None;
         }
-        let signs = |one: &&CallbackCredential| reading.is_signed_with(one.token.expose());
+        let signs = |one: &&CallbackCredential| reading.is_signed_with(one.pair.token().expose());
         let others = self.case.neighbours.iter().filter(|neighbour| neighbour.corp != *self.case.corp);
         let (corp, credential) =
             others.into_iter().find_map(|other| Some((&other.corp, other.credentials.iter().find(signs)?)))?;
-        let opened = crypto::decrypt(credential.aes_key.key(), &reading.encrypted);
+        let opened = crypto::decrypt(credential.pair.aes_key().key(), &reading.encrypted);
         let is_ours = opened.is_ok_and(|opened| opened.receive_id == self.case.corp.as_str().as_bytes());
         Some(if is_ours { Cause::DeclaredElsewhere(corp.clone()) } else { Cause::AnotherCorps(corp.clone()) })
     }

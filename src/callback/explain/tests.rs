@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::domain::{EncodingAesKey, Secret};
+use crate::domain::{EncodingAesKey, Pair, Secret};
 
 const CORP: &str = "wx5823bf96d3bd56c7";
 const TOKEN: &str = "QDG6eK";
@@ -114,7 +114,7 @@ impl Setup {
     }
 
     fn beside(mut self, corp: &str, token: &str, key: &str) -> Self {
-        let credential = CallbackCredential::new(Secret::new(token), EncodingAesKey::parse(key).unwrap());
+        let credential = CallbackCredential::from(Pair::new(Secret::new(token), EncodingAesKey::parse(key).unwrap()));
         self.neighbours.push(Neighbour { corp: CorpId::parse(corp).unwrap(), credentials: vec![credential] });
         self
     }

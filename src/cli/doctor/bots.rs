@@ -1,6 +1,6 @@
 //! Each registered bot's endpoint, by the probe that the gateway itself sends to bots that are away.
 
-use url::Host;
+use url::{Host, Url};
 
 use crate::dispatcher::{Format, Forwarder};
 use crate::domain::Puppet;
@@ -67,7 +67,7 @@ fn away(loopback: bool) -> String {
 }
 
 fn is_loopback(bot: &Puppet) -> bool {
-    match bot.endpoint.url().host() {
+    match bot.endpoint.url().as_ref().and_then(Url::host) {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),

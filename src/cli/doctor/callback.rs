@@ -30,7 +30,7 @@ pub(super) fn checks(setup: &Setup) -> Vec<Check<'_>> {
     for corp in setup.corps() {
         checks.extend(standing(corp).into_iter().map(Check::done));
         for credential in &corp.credentials {
-            let subject = format!("{}, credential {}", corp.id, credential.id);
+            let subject = format!("{}, credential {}", corp.id, credential.pair.id());
             let what = Tried::new(Part::Callback, subject, "signed a URL verification as WeCom does");
             checks.push(Check::new(what.clone(), async move { vec![verified(setup, corp, credential, what).await] }));
         }
@@ -103,8 +103,8 @@ fn callback_url(base: &Url, corp: &KnownCorp) -> String {
 async fn call(setup: &Setup, url: &str, corp: &KnownCorp, credential: &CallbackCredential) -> Result<Duration, Fault> {
     let receive_id = credential.receive_ids.first().map_or(corp.id.as_str(), String::as_str);
     let sealing = Credential {
-        token: credential.token.clone(),
-        aes_key: credential.aes_key.clone(),
+        token: credential.pair.token().clone(),
+        aes_key: credential.pair.aes_key().clone(),
         receive_id: receive_id.to_owned(),
     };
     let message = format!("doctor-{:016x}", rand::random::<u64>());

@@ -31,7 +31,7 @@ pub(super) async fn read(store: Arc<dyn Store>, config: &Config) -> Result<Store
     for id in ids {
         let keys = directory.keys(&id).await?;
         let credentials = keys.map(|keys| keys.credentials.clone()).unwrap_or_default();
-        let is_covered = |bot: &Puppet| credentials.iter().any(|credential| credential.id == bot.pair_id());
+        let is_covered = |bot: &Puppet| credentials.iter().any(|credential| credential.pair == bot.pair);
         let uncovered = bots.iter().filter(|bot| bot.online && bot.corp_id == id && !is_covered(bot));
         let uncovered = uncovered.map(|bot| bot.kf_id.to_string()).collect();
         known.push(KnownCorp { id, credentials, uncovered });

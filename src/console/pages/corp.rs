@@ -174,7 +174,7 @@ async fn refused(
 /// The ids of the known credentials, to keep them.
 fn kept<'c>(known: Option<&'c Corp>, but: Option<&'c str>) -> impl Iterator<Item = Value> + 'c {
     let all = known.into_iter().flat_map(|corp| &corp.credentials);
-    all.filter(move |one| Some(one.id.as_str()) != but).map(|one| json!({ "id": one.id }))
+    all.filter(move |one| Some(one.pair.id().as_str()) != but).map(|one| json!({ "id": one.pair.id() }))
 }
 
 fn with(name: &str, value: Value) -> Map<String, Value> {

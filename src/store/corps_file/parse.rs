@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(a.wecom_proxy, Some(Secret::new("http://user:password@proxy:3128")));
         assert_eq!(a.services[0].name.as_str(), "crm");
         let first = &a.credentials[0];
-        assert_eq!((first.token.expose(), first.aes_key.text().expose()), ("t1", KEY));
+        assert_eq!((first.pair.token().expose(), first.pair.aes_key().text().expose()), ("t1", KEY));
         assert_eq!(
             (first.receive_ids.clone(), first.label.as_deref()),
             (vec![String::new(), "ww9".into()], Some("new"))

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use self::near::{CAPACITY, NearCache, Source};
 use super::{Corps, PuppetPages, Result, Store, StoreError};
-use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Puppet, Secret, Service};
+use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Pair, Puppet, Secret, Service};
 
 /// How long another replica's change may go unseen.
 pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
@@ -23,6 +23,8 @@ pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
 /// The credentials that may open a corp's callbacks, and who takes what is in them beside its bots.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CorpKeys {
+    /// Whose they are. All who name the corp on its callbacks' way share this one.
+    pub corp: CorpId,
     /// Tried in this order.
     pub credentials: Vec<CallbackCredential>,
     /// Other services of the app. Here, because every callback asks for both.
@@ -33,11 +35,12 @@ impl CorpKeys {
     /// `None` for a corp that is declared without credentials: those of its bots count.
     fn declared(corp: &Corp) -> Option<Self> {
         let declares = !corp.credentials.is_empty();
-        declares.then(|| Self { credentials: corp.credentials.clone(), services: corp.services.clone() })
+        let Corp { id, credentials, services, .. } = corp;
+        declares.then(|| Self { corp: id.clone(), credentials: credentials.clone(), services: services.clone() })
     }
 
-    fn are_of(&self, bot: &Puppet) -> bool {
-        self.credentials.iter().any(|key| key.token == bot.token && key.aes_key == bot.aes_key)
+    fn pair_of(&self, bot: &Puppet) -> Option<&Pair> {
+        self.credentials.iter().map(|credential| &credential.pair).find(|pair| **pair == bot.pair)
     }
 }
 
@@ -96,9 +99,9 @@ impl Directory {
         if declared.is_none() && pairs.is_empty() {
             return Ok(None);
         }
-        let credentials = pairs.into_iter().map(|(token, aes_key)| CallbackCredential::new(token, aes_key));
         let services = declared.map(|corp| corp.services).unwrap_or_default();
-        Ok(Some(CorpKeys { credentials: credentials.collect(), services }))
+        let credentials = pairs.into_iter().map(CallbackCredential::from).collect();
+        Ok(Some(CorpKeys { corp: corp.clone(), credentials, services }))
     }
 
     /// The credentials of all corps, so many at most, as the store has them now: not for the hot path.
@@ -112,7 +115,7 @@ impl Directory {
             && let Some(page) = pages.next().await?
         {
             for puppet in page.into_iter().filter(|puppet| !is_declared.contains(&puppet.corp_id)) {
-                let credential = CallbackCredential::new(puppet.token, puppet.aes_key);
+                let credential = CallbackCredential::from(puppet.pair);
                 let known: &mut Vec<_> = all.entry(puppet.corp_id).or_default();
                 if !known.contains(&credential) {
                     known.push(credential);
@@ -135,7 +138,18 @@ impl Directory {
 
     /// The registration of the account's kf id, online or not, under whatever corp.
     pub async fn puppet(&self, kf: &OpenKfId) -> Result<Option<Arc<Puppet>>> {
-        self.puppets.get(kf, &self.source, async || self.store.puppet(kf).await).await
+        self.puppets.get(kf, &self.source, async || self.read_puppet(kf).await).await
+    }
+
+    async fn read_puppet(&self, kf: &OpenKfId) -> Result<Option<Puppet>> {
+        let mut found = self.store.puppet(kf).await?;
+        if let Some(puppet) = &mut found {
+            puppet.kf_id = kf.clone();
+            if let Some(keys) = self.keys.known(&puppet.corp_id) {
+                share(puppet, &keys);
+            }
+        }
+        Ok(found)
     }
 
     /// Reads all bots of a shared store and the keys of their corps, as they were registered and declared last, so that
@@ -159,9 +173,10 @@ impl Directory {
             let before = self.puppets.before();
             let Some(page) = pages.next().await? else { break };
             read += page.len();
-            for puppet in page {
+            for mut puppet in page {
                 let known = self.keys.known(&puppet.corp_id);
-                if !declared.contains(&puppet.corp_id) && !known.is_some_and(|keys| keys.are_of(&puppet)) {
+                let is_known = known.is_some_and(|keys| share(&mut puppet, &keys));
+                if !is_known && !declared.contains(&puppet.corp_id) {
                     unknown.insert(puppet.corp_id.clone());
                 }
                 self.puppets.remember_old(puppet.kf_id.clone(), puppet, &before);
@@ -175,7 +190,7 @@ impl Directory {
 
     /// The same as the store has it now, whatever was read before.
     pub async fn puppet_now(&self, kf: &OpenKfId) -> Result<Option<Arc<Puppet>>> {
-        self.puppets.read(kf, &self.source, async || self.store.puppet(kf).await).await
+        self.puppets.read(kf, &self.source, async || self.read_puppet(kf).await).await
     }
 
     /// The bot that serves the account: registered under its corp, and online.
@@ -201,7 +216,7 @@ impl Directory {
         self.store.put_puppet(puppet).await?;
         self.puppets.changed(&puppet.kf_id);
         // Bots restart often and bring the same pair: then the corp's keys are what they were.
-        let same = |before: &Puppet| before.corp_id == puppet.corp_id && before.pair_id() == puppet.pair_id();
+        let same = |before: &Puppet| before.corp_id == puppet.corp_id && before.pair == puppet.pair;
         if !before.as_deref().is_some_and(same) {
             self.keys.changed(&puppet.corp_id);
             if let Some(before) = before {
@@ -260,10 +275,20 @@ impl Directory {
     }
 }
 
+/// There may be many bots of a corp, and what is the same in all of them is kept once. Whether the bot's pair is one of
+/// its corp's.
+fn share(puppet: &mut Puppet, keys: &CorpKeys) -> bool {
+    puppet.corp_id = keys.corp.clone();
+    let pair = keys.pair_of(puppet).cloned();
+    let is_known = pair.is_some();
+    puppet.pair = pair.unwrap_or_else(|| puppet.pair.clone());
+    is_known
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CorpSource, EncodingAesKey, Endpoint};
+    use crate::domain::{CorpSource, EncodingAesKey, Endpoint, Pair};
     use crate::store::sqlite::{KeySource, SqliteStore};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -275,8 +300,7 @@ mod tests {
             endpoint: Endpoint::parse("http://bot").unwrap(),
             corp_id: CorpId::parse("ww1").unwrap(),
             corp_secret: Secret::new("secret"),
-            token: Secret::new(token),
-            aes_key: EncodingAesKey::parse(&"A".repeat(43)).unwrap(),
+            pair: Pair::new(Secret::new(token), EncodingAesKey::parse(&"A".repeat(43)).unwrap()),
             online: true,
             last_online_at: None,
             registered_at: None,
@@ -288,7 +312,7 @@ mod tests {
         Corp {
             id: CorpId::parse("ww2").unwrap(),
             source: CorpSource::Admin,
-            credentials: vec![CallbackCredential::new(Secret::new(token), puppet("").aes_key)],
+            credentials: vec![CallbackCredential::from(puppet(token).pair)],
             wecom_proxy: None,
             services: Vec::new(),
             updated_at: NOW,
@@ -307,7 +331,7 @@ mod tests {
             assert_eq!(here.acquaint().await.unwrap(), 1);
             for corp in [puppet("").corp_id, declared("").id] {
                 let known = here.keys.known(&corp).unwrap();
-                let tokens: Vec<_> = known.credentials.iter().map(|key| key.token.expose()).collect();
+                let tokens: Vec<_> = known.credentials.iter().map(|key| key.pair.token().expose()).collect();
                 assert_eq!(tokens, [token], "{corp}");
             }
         }

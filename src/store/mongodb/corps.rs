@@ -8,7 +8,7 @@ use super::connection::{Limit, Promise, collection};
 use super::documents::{damaged, date, opened, optional, parsed, readable, text, time};
 use super::services::{read_services, write_service};
 use super::{MongoStore, retried};
-use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Fingerprint};
+use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Pair};
 use crate::store::sealed::{MasterKeys, Place};
 use crate::store::{Corps, Result};
 
@@ -67,9 +67,9 @@ fn write_corp(keys: &MasterKeys, corp: &Corp) -> Result<Document> {
     let write = |(position, credential): (usize, &CallbackCredential)| -> Result<Bson> {
         let row = credential_row(id, position);
         Ok(Bson::Document(doc! {
-            "id": credential.id.as_str(),
-            "token": keys.seal(&credential_place(&row, "token"), &credential.token)?,
-            "encodingAESKey": keys.seal(&credential_place(&row, "aes_key"), credential.aes_key.text())?,
+            "id": credential.pair.id().as_str(),
+            "token": keys.seal(&credential_place(&row, "token"), credential.pair.token())?,
+            "encodingAESKey": keys.seal(&credential_place(&row, "aes_key"), credential.pair.aes_key().text())?,
             "receiveIds": &credential.receive_ids,
             "label": &credential.label,
         }))
@@ -104,13 +104,13 @@ fn read_corp(keys: &MasterKeys, document: &Document) -> Result<Corp> {
 }
 
 fn read_credential(keys: &MasterKeys, row: &str, document: &Document) -> Result<CallbackCredential> {
+    let token = opened(document, "token", keys, &credential_place(row, "token"))?;
     let aes_key = opened(document, "encodingAESKey", keys, &credential_place(row, "aes_key"))?;
+    let aes_key = EncodingAesKey::parse(aes_key.expose()).map_err(|rule| damaged(row, rule.0))?;
     let receive_ids = document.get_array("receiveIds").map_err(|_| damaged("receiveIds", "it is no list"))?;
     let receive_id = |id: &Bson| id.as_str().map(str::to_owned).ok_or_else(|| damaged("receiveIds", "one is no text"));
     Ok(CallbackCredential {
-        id: Fingerprint::from_text(text(document, "id")?),
-        token: opened(document, "token", keys, &credential_place(row, "token"))?,
-        aes_key: EncodingAesKey::parse(aes_key.expose()).map_err(|rule| damaged(row, rule.0))?,
+        pair: Pair::new(token, aes_key),
         receive_ids: receive_ids.iter().map(receive_id).collect::<Result<_>>()?,
         label: optional(document, "label", text)?.map(str::to_owned),
     })

@@ -10,7 +10,6 @@ use mongodb::bson::{Document, doc};
 use super::connection::{Connection, Limit, Promise, collection};
 use super::puppets::{PUPPETS, read_pair};
 use super::sealed_fields::{ALL, Sealed, Value};
-use crate::domain::CallbackCredential;
 use crate::store::sealed::{MasterKeys, PLAIN};
 use crate::store::{Result, StoreError};
 
@@ -126,14 +125,14 @@ async fn renew(connection: &Connection, keys: &MasterKeys, sealed: &Sealed, docu
         }
     }
     if sealed.name == PUPPETS
-        && let Ok((token, aes_key)) = read_pair(keys, &document)
+        && let Ok(pair) = read_pair(keys, &document)
     {
-        let pair = CallbackCredential::pair_id(&token, &aes_key);
-        if document.get_str("pairId").ok() != Some(pair.as_str()) {
+        let pair = pair.id().as_str();
+        if document.get_str("pairId").ok() != Some(pair) {
             for name in ["token", "encodingAESKey"] {
                 unchanged.insert(name, document.get(name));
             }
-            set.insert("pairId", pair.as_str());
+            set.insert("pairId", pair);
         }
     }
     if set.is_empty() {

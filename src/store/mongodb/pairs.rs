@@ -15,7 +15,7 @@ use super::MongoStore;
 use super::connection::{Limit, Promise, collection};
 use super::documents::{limit, optional, readable, time};
 use super::puppets::{PUPPETS, read_pair};
-use crate::domain::{CallbackCredential, CorpId, EncodingAesKey, Fingerprint, Secret};
+use crate::domain::{CorpId, Fingerprint, Pair};
 use crate::store::Result;
 use crate::store::sealed::MasterKeys;
 
@@ -23,8 +23,6 @@ use crate::store::sealed::MasterKeys;
 const SMALL: usize = 32;
 /// More pairs than this are no longer asked for one by one.
 const FEW_PAIRS: usize = 16;
-
-type Pair = (Secret, EncodingAesKey);
 
 pub(super) async fn pairs_of(store: &MongoStore, corp: &CorpId) -> Result<Vec<Pair>> {
     let of_corp = doc! { "corpId": corp.as_str() };
@@ -81,7 +79,7 @@ fn distinct(keys: &MasterKeys, documents: &[Document]) -> Result<Vec<Pair>> {
     let read = |document: &Document| Ok((optional(document, "registeredAt", time)?, read_pair(keys, document)?));
     let mut latest: HashMap<Fingerprint, (Option<Timestamp>, Pair)> = HashMap::new();
     for (registered, pair) in readable(documents, read)? {
-        let known = latest.entry(CallbackCredential::pair_id(&pair.0, &pair.1)).or_insert((registered, pair));
+        let known = latest.entry(pair.id().clone()).or_insert((registered, pair));
         known.0 = known.0.max(registered);
     }
     let mut pairs: Vec<_> = latest.into_iter().collect();

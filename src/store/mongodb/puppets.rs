@@ -13,7 +13,7 @@ use mongodb::bson::{Document, doc};
 use super::connection::{Limit, Promise, collection};
 use super::documents::{damaged, date, flag, limit, opened, optional, parsed, readable, text, time};
 use super::{MongoStore, retried};
-use crate::domain::{CorpId, EncodingAesKey, Endpoint, OpenKfId, Puppet, Secret};
+use crate::domain::{CorpId, EncodingAesKey, Endpoint, OpenKfId, Pair, Puppet};
 use crate::store::sealed::{MasterKeys, Place};
 use crate::store::{Puppets, Result};
 
@@ -41,7 +41,7 @@ impl Puppets for MongoStore {
         readable(&documents, |document| read_puppet(&self.keys, document))
     }
 
-    async fn pairs_of(&self, corp: &CorpId) -> Result<Vec<(Secret, EncodingAesKey)>> {
+    async fn pairs_of(&self, corp: &CorpId) -> Result<Vec<Pair>> {
         super::pairs::pairs_of(self, corp).await
     }
 
@@ -111,10 +111,10 @@ fn write_puppet(keys: &MasterKeys, puppet: &Puppet) -> Result<Document> {
         "name": &puppet.name,
         "corpId": puppet.corp_id.as_str(),
         "corpSecret": keys.seal(&place(kf, "corp_secret"), &puppet.corp_secret)?,
-        "token": keys.seal(&place(kf, "token"), &puppet.token)?,
-        "encodingAESKey": keys.seal(&place(kf, "aes_key"), puppet.aes_key.text())?,
+        "token": keys.seal(&place(kf, "token"), puppet.pair.token())?,
+        "encodingAESKey": keys.seal(&place(kf, "aes_key"), puppet.pair.aes_key().text())?,
         "online": puppet.online,
-        "pairId": puppet.pair_id().as_str(),
+        "pairId": puppet.pair.id().as_str(),
     };
     let mut unset = Document::new();
     let times = [
@@ -135,26 +135,24 @@ fn write_puppet(keys: &MasterKeys, puppet: &Puppet) -> Result<Document> {
     Ok(update)
 }
 
-pub(super) fn read_pair(keys: &MasterKeys, document: &Document) -> Result<(Secret, EncodingAesKey)> {
+pub(super) fn read_pair(keys: &MasterKeys, document: &Document) -> Result<Pair> {
     let kf = text(document, "kfOpenId")?;
     let place = |field| place(kf, field);
     let aes_key = opened(document, "encodingAESKey", keys, &place("aes_key"))?;
     let aes_key =
         EncodingAesKey::parse(aes_key.expose()).map_err(|rule| damaged(&place("aes_key").to_string(), rule.0))?;
-    Ok((opened(document, "token", keys, &place("token"))?, aes_key))
+    Ok(Pair::new(opened(document, "token", keys, &place("token"))?, aes_key))
 }
 
 /// The original requires its fields, but not that they mean anything.
 pub(super) fn read_puppet(keys: &MasterKeys, document: &Document) -> Result<Puppet> {
     let kf_id = parsed(document, "kfOpenId", OpenKfId::parse)?;
-    let (token, aes_key) = read_pair(keys, document)?;
     Ok(Puppet {
         name: optional(document, "name", text)?.unwrap_or_default().to_owned(),
         endpoint: parsed(document, "botEndpoint", Endpoint::parse)?,
         corp_id: parsed(document, "corpId", CorpId::parse)?,
         corp_secret: opened(document, "corpSecret", keys, &place(kf_id.as_str(), "corp_secret"))?,
-        token,
-        aes_key,
+        pair: read_pair(keys, document)?,
         online: flag(document, "online"),
         last_online_at: optional(document, "lastOnlineDate", time)?,
         registered_at: optional(document, "registeredAt", time)?,

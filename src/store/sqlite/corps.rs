@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 use super::SqliteStore;
 use super::rows::{change, damaged, opened, parsed, select, select_one, time};
 use super::services::{self, SealedService};
-use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Fingerprint};
+use crate::domain::{CallbackCredential, Corp, CorpId, CorpSource, EncodingAesKey, Fingerprint, Pair};
 use crate::store::sealed::{MasterKeys, Place};
 use crate::store::{Corps, Result};
 
@@ -88,9 +88,9 @@ impl SqliteStore {
         let receive_ids = serde_json::to_string(&credential.receive_ids);
         Ok(SealedCredential {
             position: super::rows::limit(position),
-            id: credential.id.clone(),
-            token: self.keys.seal(&place(&row, "token"), &credential.token)?,
-            aes_key: self.keys.seal(&place(&row, "aes_key"), credential.aes_key.text())?,
+            id: credential.pair.id().clone(),
+            token: self.keys.seal(&place(&row, "token"), credential.pair.token())?,
+            aes_key: self.keys.seal(&place(&row, "aes_key"), credential.pair.aes_key().text())?,
             receive_ids: receive_ids.map_err(|error| damaged("receive_ids", &error.to_string()))?,
             label: credential.label.clone(),
         })
@@ -117,12 +117,12 @@ fn read_corp(db: &Connection, keys: &MasterKeys, row: &Row<'_>) -> Result<Corp> 
 
 fn read_credential(keys: &MasterKeys, row: &Row<'_>) -> Result<CallbackCredential> {
     let name = format!("{}/{}", row.get::<_, String>("corp_id")?, row.get::<_, i64>("position")?);
+    let token = opened(row, keys, &place(&name, "token"))?;
     let aes_key = opened(row, keys, &place(&name, "aes_key"))?;
+    let aes_key = EncodingAesKey::parse(aes_key.expose()).map_err(|rule| damaged(&name, rule.0))?;
     let receive_ids: String = row.get("receive_ids")?;
     Ok(CallbackCredential {
-        id: Fingerprint::from_text(row.get::<_, String>("id")?),
-        token: opened(row, keys, &place(&name, "token"))?,
-        aes_key: EncodingAesKey::parse(aes_key.expose()).map_err(|rule| damaged(&name, rule.0))?,
+        pair: Pair::new(token, aes_key),
         receive_ids: serde_json::from_str(&receive_ids).map_err(|error| damaged(&name, &error.to_string()))?,
         label: row.get("label")?,
     })

@@ -7,7 +7,7 @@ use rusqlite::{Row, params};
 
 use super::SqliteStore;
 use super::rows::{change, damaged, limit, opened, optional_time, parsed, select, select_one};
-use crate::domain::{CorpId, EncodingAesKey, Endpoint, OpenKfId, Puppet, Secret};
+use crate::domain::{CorpId, EncodingAesKey, Endpoint, OpenKfId, Pair, Puppet};
 use crate::store::sealed::{MasterKeys, Place};
 use crate::store::{Puppets, Result};
 
@@ -46,7 +46,7 @@ impl Puppets for SqliteStore {
             .await
     }
 
-    async fn pairs_of(&self, corp: &CorpId) -> Result<Vec<(Secret, EncodingAesKey)>> {
+    async fn pairs_of(&self, corp: &CorpId) -> Result<Vec<Pair>> {
         let corp = corp.clone();
         self.read_sealed(move |db, keys| select(db, PAIRS, [corp.as_str()], |row| read_pair(keys, row))).await
     }
@@ -55,9 +55,8 @@ impl Puppets for SqliteStore {
         let puppet = puppet.clone();
         let seal = |field, secret| self.keys.seal(&place(&puppet.kf_id, field), secret);
         let corp_secret = seal("corp_secret", &puppet.corp_secret)?;
-        let token = seal("token", &puppet.token)?;
-        let aes_key = seal("aes_key", puppet.aes_key.text())?;
-        let pair_id = puppet.pair_id();
+        let token = seal("token", puppet.pair.token())?;
+        let aes_key = seal("aes_key", puppet.pair.aes_key().text())?;
         self.write(move |db| {
             let values = params![
                 puppet.kf_id.as_str(),
@@ -67,7 +66,7 @@ impl Puppets for SqliteStore {
                 corp_secret,
                 token,
                 aes_key,
-                pair_id.as_str(),
+                puppet.pair.id().as_str(),
                 puppet.online,
                 millis(puppet.last_online_at),
                 millis(puppet.registered_at),
@@ -114,24 +113,22 @@ fn millis(time: Option<Timestamp>) -> Option<i64> {
     time.map(Timestamp::as_millisecond)
 }
 
-fn read_pair(keys: &MasterKeys, row: &Row<'_>) -> Result<(Secret, EncodingAesKey)> {
+fn read_pair(keys: &MasterKeys, row: &Row<'_>) -> Result<Pair> {
     let kf = parsed(row, "kf_id", OpenKfId::parse)?;
     let aes_key = opened(row, keys, &place(&kf, "aes_key"))?;
     let aes_key =
         EncodingAesKey::parse(aes_key.expose()).map_err(|rule| damaged(&place(&kf, "aes_key").to_string(), rule.0))?;
-    Ok((opened(row, keys, &place(&kf, "token"))?, aes_key))
+    Ok(Pair::new(opened(row, keys, &place(&kf, "token"))?, aes_key))
 }
 
 fn read_puppet(keys: &MasterKeys, row: &Row<'_>) -> Result<Puppet> {
     let kf_id = parsed(row, "kf_id", OpenKfId::parse)?;
-    let (token, aes_key) = read_pair(keys, row)?;
     Ok(Puppet {
         name: row.get("name")?,
         endpoint: parsed(row, "endpoint", Endpoint::parse)?,
         corp_id: parsed(row, "corp_id", CorpId::parse)?,
         corp_secret: opened(row, keys, &place(&kf_id, "corp_secret"))?,
-        token,
-        aes_key,
+        pair: read_pair(keys, row)?,
         online: row.get("online")?,
         last_online_at: optional_time(row, "last_online_at")?,
         registered_at: optional_time(row, "registered_at")?,

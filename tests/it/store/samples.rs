@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use wxkf_gateway::domain::{
     Account, Action, Actor, AppKey, AuditEntry, AuditId, CallbackCredential, Content, Corp, CorpId, CorpSource, Digest,
-    EncodingAesKey, Endpoint, EventId, Fingerprint, KfEvent, OpenKfId, Order, Payload, Puppet, RawCallback, Secret,
-    Service, ServiceEvent, ServiceFormat, ServiceKey, ServiceName, ServiceUrl, Trust,
+    EncodingAesKey, Endpoint, EventId, Fingerprint, KfEvent, OpenKfId, Order, Pair, Payload, Puppet, RawCallback,
+    Secret, Service, ServiceEvent, ServiceFormat, ServiceKey, ServiceName, ServiceUrl, Trust,
 };
 use wxkf_gateway::store::{HeldEvent, HeldState, Lease, QueuedEvent, Settled, StoredToken};
 
@@ -32,7 +32,7 @@ pub fn aes_key(letter: char) -> EncodingAesKey {
 }
 
 pub fn credential(token: &str, letter: char) -> CallbackCredential {
-    CallbackCredential::new(Secret::new(token), aes_key(letter))
+    Pair::new(Secret::new(token), aes_key(letter)).into()
 }
 
 pub fn corp(id: &str) -> Corp {
@@ -104,8 +104,7 @@ pub fn puppet(corp: &str, kf: &str) -> Puppet {
         endpoint: Endpoint::parse("http://bot:8080/base").unwrap(),
         corp_id: corp_id(corp),
         corp_secret: Secret::new("seeded-corp-secret"),
-        token: Secret::new("seeded-bot-token"),
-        aes_key: aes_key('C'),
+        pair: Pair::new(Secret::new("seeded-bot-token"), aes_key('C')),
         online: true,
         last_online_at: Some(at(2)),
         registered_at: Some(at(1)),

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use wxkf_gateway::domain::{CorpId, Secret};
+use wxkf_gateway::domain::{CorpId, Pair, Secret};
 use wxkf_gateway::store::Store;
 
 use crate::store::samples::{aes_key, at, corp_id, kf_id, puppet};
@@ -25,7 +25,7 @@ pub async fn replaced_as_a_whole(store: &Arc<dyn Store>) {
     bot.last_online_at = None;
     bot.away_since = None;
     bot.online = false;
-    bot.token = Secret::new("");
+    bot.pair = Pair::new(Secret::new(""), bot.pair.aes_key().clone());
     store.put_puppet(&bot).await.unwrap();
     assert_eq!(store.puppet(&bot.kf_id).await, Ok(Some(bot)));
 }
@@ -54,7 +54,7 @@ pub async fn paged_by_kf(store: &Arc<dyn Store>) {
 
 async fn pairs(store: &Arc<dyn Store>, corp: &CorpId) -> Vec<String> {
     let pairs = store.pairs_of(corp).await.unwrap();
-    pairs.iter().map(|(token, key)| format!("{} {}", token.expose(), &key.text().expose()[..1])).collect()
+    pairs.iter().map(|pair| format!("{} {}", pair.token().expose(), &pair.aes_key().text().expose()[..1])).collect()
 }
 
 pub async fn pairs_are_distinct_latest_first(store: &Arc<dyn Store>) {
@@ -66,7 +66,7 @@ pub async fn pairs_are_distinct_latest_first(store: &Arc<dyn Store>) {
     ];
     for (kf, token, letter, registered) in bots {
         let mut bot = puppet("ww1", kf);
-        (bot.token, bot.aes_key, bot.registered_at) = (Secret::new(token), aes_key(letter), registered.map(at));
+        (bot.pair, bot.registered_at) = (Pair::new(Secret::new(token), aes_key(letter)), registered.map(at));
         store.put_puppet(&bot).await.unwrap();
     }
     store.put_puppet(&puppet("ww2", "wk9")).await.unwrap();

@@ -2,7 +2,7 @@
 
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use wxkf_gateway::domain::Secret;
+use wxkf_gateway::domain::{Pair, Secret};
 use wxkf_gateway::store::sealed::MasterKeys;
 
 use super::{database, keys, open_with, raw};
@@ -37,7 +37,7 @@ pub async fn its_documents_serve_at_once(kind: MongoKind) {
     bots.update_one(doc! { "kfOpenId": "wk1" }, doc! { "$set": { "token": "t9" } }).await.unwrap();
     bots.insert_one(original("wk4", "t4")).await.unwrap();
     let pairs = store.pairs_of(&corp_id("ww1")).await.unwrap();
-    let mut tokens: Vec<&str> = pairs.iter().map(|(token, _)| token.expose()).collect();
+    let mut tokens: Vec<&str> = pairs.iter().map(|pair| pair.token().expose()).collect();
     tokens.sort_unstable();
     assert_eq!(tokens, ["t2", "t4", "t9"]);
 }
@@ -77,13 +77,13 @@ pub async fn pairs_of_a_large_corp(kind: MongoKind) {
     let store = open_with(&uri, keys(&[&MasterKeys::generate(), &Secret::new("plain")])).await.unwrap();
     for n in 0..40 {
         let mut bot = puppet("ww1", &format!("wk{n:02}"));
-        (bot.token, bot.aes_key) = (Secret::new(if n % 2 == 0 { "even" } else { "odd" }), aes_key('A'));
+        bot.pair = Pair::new(Secret::new(if n % 2 == 0 { "even" } else { "odd" }), aes_key('A'));
         bot.registered_at = Some(at(n));
         store.put_puppet(&bot).await.unwrap();
     }
     let tokens = async || -> Vec<String> {
         let pairs = store.pairs_of(&corp_id("ww1")).await.unwrap();
-        pairs.iter().map(|(token, _)| token.expose().to_owned()).collect()
+        pairs.iter().map(|pair| pair.token().expose().to_owned()).collect()
     };
     assert_eq!(tokens().await, ["odd", "even"], "the latest registered first");
     let bots = raw(&uri).await.collection::<Document>("wxkfpuppets");
