@@ -59,7 +59,7 @@ impl From<HeldEvent> for DeliveryView {
             received_at: held.event.arrival().to_string(),
             expires_at: held.expires_at.to_string(),
             next_attempt_at: (held.state == HeldState::Live).then(|| held.due_at.to_string()),
-            id: held.event.id,
+            id: held.event.id.clone(),
             state: held.state,
             attempts: held.attempts,
             last_error: held.last_error,

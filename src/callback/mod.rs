@@ -220,7 +220,7 @@ impl Callbacks {
         deadline: Instant,
     ) -> Result<(), Refusal> {
         let Some(open_kf_id) = open_kf_id else {
-            return self.submit_to_all(event, deadline).await;
+            return Box::pin(self.submit_to_all(event, deadline)).await;
         };
         match OpenKfId::parse(open_kf_id) {
             Ok(kf) => self.submit(event.to(kf, Map::new(), raw), deadline).await,
@@ -246,7 +246,7 @@ impl Callbacks {
         self.submit(arrived.to(event.open_kf_id, event.extra, None), deadline).await
     }
 
-    async fn submit(&self, event: KfEvent, deadline: Instant) -> Result<(), Refusal> {
+    async fn submit(&self, event: Arc<KfEvent>, deadline: Instant) -> Result<(), Refusal> {
         self.live.event(&event, || Step::Verified);
         match self.dispatcher.submit(event, deadline).await {
             Receipt::Delivered | Receipt::Stored => Ok(()),
@@ -305,8 +305,8 @@ struct Arrived<'a> {
 }
 
 impl Arrived<'_> {
-    fn to(&self, kf: OpenKfId, extra: Map<String, Value>, raw: Option<RawCallback>) -> KfEvent {
-        KfEvent {
+    fn to(&self, kf: OpenKfId, extra: Map<String, Value>, raw: Option<RawCallback>) -> Arc<KfEvent> {
+        Arc::new(KfEvent {
             id: EventId::new(self.arrival),
             account: Account { corp: self.corp.clone(), kf },
             order: Order::new(self.create_time, self.arrival),
@@ -314,6 +314,6 @@ impl Arrived<'_> {
             digest: self.digest,
             born_at: KfEvent::born(self.create_time, self.arrival),
             payload: Payload { sync_token: self.token.map(Into::into), extra, raw },
-        }
+        })
     }
 }

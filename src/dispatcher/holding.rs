@@ -93,7 +93,7 @@ impl Inner {
             return;
         };
         warn!(corp.id = %account.corp, kf.id = %account.kf, event.id = %work.event.id, error, "cannot store an event");
-        self.rescue(account, work, &reason).await;
+        Box::pin(self.rescue(account, work, &reason)).await;
     }
 
     /// The bot registered, or came back, while a row was put off: whoever woke the rows of the account
@@ -171,14 +171,21 @@ impl Inner {
     }
 
     /// Makes the event durable while an attempt on its account is still under way.
-    pub(super) async fn insert_slow(&self, event: &KfEvent, attempt_until: Instant) -> Result<(), String> {
+    pub(super) async fn insert_slow(&self, event: &Arc<KfEvent>, attempt_until: Instant) -> Result<(), String> {
         let rest = attempt_until.saturating_duration_since(Instant::now());
         let lease = Lease { owner: self.settings.replica.clone(), until: self.clock.now() + rest + LEASE_MARGIN };
         let held = self.live(event, &Reason::Slow, self.clock.now(), 0, Some(lease));
         self.insert(&held, &Reason::Slow, Instant::now() + STORE_LIMIT).await
     }
 
-    fn live(&self, event: &KfEvent, reason: &Reason, due: Timestamp, attempts: u32, lease: Option<Lease>) -> HeldEvent {
+    fn live(
+        &self,
+        event: &Arc<KfEvent>,
+        reason: &Reason,
+        due: Timestamp,
+        attempts: u32,
+        lease: Option<Lease>,
+    ) -> HeldEvent {
         let expires_at = event.born_at + self.settings.event_ttl;
         HeldEvent {
             event: event.clone(),

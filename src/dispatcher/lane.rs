@@ -5,21 +5,20 @@
 //! lane has a single place for what waits, and whoever's event is superseded waits along.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::Receipt;
-use crate::domain::{Account, KfEvent, Payload, Trust};
+use crate::domain::{Account, Digest, KfEvent, Order, Trust};
 use crate::live::{Live, Step};
 use crate::observe::Trace;
 
-/// WeCom repeats an unanswered callback within this time; later it is an event of its own.
-const REPEAT_WINDOW: SignedDuration = SignedDuration::from_secs(60);
+/// WeCom repeats an unanswered callback within so many milliseconds; later it is an event of its own.
+const REPEAT_WINDOW: u64 = 60_000;
 const SHARDS: usize = 64;
 
 pub(super) type Waiter = oneshot::Sender<Receipt>;
@@ -90,8 +89,23 @@ impl InFlight {
 pub(super) enum Held {
     /// Some, but not which.
     Some,
-    /// This event is the newest. Without its body, because lanes of absent bots live long.
-    Newest(Box<KfEvent>),
+    /// This one is the newest. No more of it, because lanes of absent bots live long.
+    Newest(Box<Stored>),
+}
+
+/// What tells a repeat of an event that was stored, and what settles it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    order: Order,
+    trust: Trust,
+    digest: Digest,
+}
+
+impl From<&KfEvent> for Stored {
+    fn from(event: &KfEvent) -> Self {
+        let &KfEvent { order, trust, digest, .. } = event;
+        Self { order, trust, digest }
+    }
 }
 
 /// The last attempt on a bot, for the operator.
@@ -144,9 +158,9 @@ pub(super) enum Next {
 
 impl Lane {
     /// Takes an event that just arrived.
-    pub fn offer(&mut self, event: KfEvent, waiter: Waiter) -> Next {
+    pub fn offer(&mut self, event: Arc<KfEvent>, waiter: Waiter) -> Next {
         if let Some(in_flight) = self.run.as_mut().and_then(|run| run.in_flight.as_mut()) {
-            let stands_for = |known: &KfEvent| known.settles(&event) || is_repeat(known, &event);
+            let stands_for = |known: &KfEvent| known.settles(&event) || is_repeat(&known.into(), &event);
             if in_flight.stored.iter().any(|stored| stands_for(stored)) {
                 self.live.event(&event, || Step::Joined);
                 answer(waiter, Receipt::Stored);
@@ -166,7 +180,7 @@ impl Lane {
             return Next::Nothing;
         }
         let (arrived, waiters, trace) = (Instant::now(), vec![waiter], Trace::current());
-        self.enqueue(Work { event: Arc::new(event), row: None, failed: None, arrived, waiters, trace })
+        self.enqueue(Work { event, row: None, failed: None, arrived, waiters, trace })
     }
 
     /// Puts work into the single place for what waits; the one that stands for the other stays, and
@@ -244,8 +258,7 @@ impl Lane {
 
     /// Notes what was stored, and answers everybody it stands for.
     pub fn stored(&mut self, event: &Arc<KfEvent>) {
-        let body = Payload { sync_token: None, extra: serde_json::Map::new(), raw: None };
-        self.held = Some(Held::Newest(Box::new(KfEvent { payload: body, ..KfEvent::clone(event) })));
+        self.held = Some(Held::Newest(Box::new(Stored::from(&**event))));
         let Some(run) = &mut self.run else { return };
         if let Some(waiting) = run.pending.take_if(|work| Arc::ptr_eq(&work.event, event)) {
             waiting.waiters.into_iter().for_each(|waiter| answer(waiter, Receipt::Stored));
@@ -285,7 +298,8 @@ impl Lane {
 
     /// Rows were deleted up to what was sent.
     pub fn settled(&mut self, sent: &KfEvent) {
-        self.held.take_if(|held| !matches!(held, Held::Newest(newest) if !sent.settles(newest)));
+        let settles = |newest: &Stored| KfEvent::rank_settles((sent.trust, sent.order), (newest.trust, newest.order));
+        self.held.take_if(|held| !matches!(held, Held::Newest(newest) if !settles(newest)));
     }
 
     /// A row is gone or given up: a repeat must not join it. Of an account that never had a bot
@@ -336,11 +350,11 @@ impl Lane {
     }
 }
 
-fn is_repeat(known: &KfEvent, event: &KfEvent) -> bool {
+fn is_repeat(known: &Stored, event: &KfEvent) -> bool {
     known.digest == event.digest
         && known.trust == Trust::Signed
         && event.trust == Trust::Signed
-        && event.arrival().duration_since(known.arrival()).abs() <= REPEAT_WINDOW
+        && event.order.arrival.abs_diff(known.order.arrival) <= REPEAT_WINDOW
 }
 
 /// A caller that hung up does not want its answer.
@@ -353,18 +367,19 @@ fn answer(waiter: Waiter, receipt: Receipt) {
 pub(super) struct Lanes {
     live: Live,
     shards: Box<[Mutex<HashMap<Account, Lane>>]>,
-    hasher: RandomState,
 }
 
 impl Lanes {
     pub fn new(live: Live) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
-        Self { live, shards, hasher: RandomState::new() }
+        Self { live, shards }
     }
 
+    /// By the id's end, where ids differ: a hash is good for the map, and too dear for this as well.
     fn shard(&self, account: &Account) -> MutexGuard<'_, HashMap<Account, Lane>> {
-        let hash = usize::try_from(self.hasher.hash_one(account)).unwrap_or(usize::MAX);
-        self.shards[hash % SHARDS].lock()
+        let end = account.kf.as_str().bytes().rev().take(8);
+        let place = end.fold(0_usize, |place, byte| place.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        self.shards[place % SHARDS].lock()
     }
 
     /// Changes the account's lane, made if there is none, dropped if nothing is left in it.

@@ -139,7 +139,7 @@ impl Dispatcher {
 
     /// Brings the event to its bot, or stores it. Answers by the deadline; goes on after it, and when
     /// the caller is gone.
-    pub async fn submit(&self, event: KfEvent, deadline: Instant) -> Receipt {
+    pub async fn submit(&self, event: Arc<KfEvent>, deadline: Instant) -> Receipt {
         let (waiter, receipt) = oneshot::channel();
         let account = event.account.clone();
         debug!(corp.id = %account.corp, kf.id = %account.kf, event.id = %event.id, "an event for a bot");

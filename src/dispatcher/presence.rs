@@ -95,8 +95,10 @@ impl Inner {
             if !self.tasks.pause(pause).await || !self.still_away(&watch).await {
                 return;
             }
+            // Boxed: most of the time it pauses, and so may thousands.
+            let knock = Box::pin(self.forwarder.knock(&watch.bot));
             let is_back = tokio::select! {
-                is_back = self.hosts.is_back(&watch.bot.endpoint, self.forwarder.knock(&watch.bot)) => is_back,
+                is_back = self.hosts.is_back(&watch.bot.endpoint, knock) => is_back,
                 () = self.tasks.stopping() => return,
             };
             if !is_back {

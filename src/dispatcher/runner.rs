@@ -1,6 +1,9 @@
 //! Runs a lane: takes what waits, decides, attempts. What could not be delivered goes to `holding.rs`.
+//!
+//! Each callback spawns a run, and its future is copied a few times until it has its place. What is not on the way of
+//! an event that its bot takes at once is therefore boxed.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,12 +57,7 @@ impl Inner {
             let next = || self.lanes.with(&account, |lane| Some((lane.next()?, lane.wakes)));
             while let Some((work, wakes)) = next() {
                 let trace = work.trace.clone();
-                if trace.is_some() {
-                    trace.around(Box::pin(self.process(&account, work, wakes)).as_mut()).await;
-                } else {
-                    // In its place: to move so large a future costs a hundredth of the whole callback.
-                    self.process(&account, work, wakes).await;
-                }
+                trace.around(pin!(self.process(&account, work, wakes))).await;
             }
             run.finished = true;
         });
@@ -76,7 +74,7 @@ impl Inner {
         match self.decide(account, &work, &turn).await {
             Decision::Attempt(bot) => self.attempt(account, work, bot, self.settings.attempt_limit).await,
             Decision::Unavailable => self.lanes.with(account, |lane| lane.answer(Receipt::Unavailable)),
-            Decision::Hold(reason, due) => self.hold(account, work, reason, due, turn).await,
+            Decision::Hold(reason, due) => Box::pin(self.hold(account, work, reason, due, turn)).await,
         }
     }
 
@@ -153,7 +151,7 @@ impl Inner {
         });
         let attempted = match timeout(PATIENCE, &mut attempt).await {
             Ok(attempted) => attempted,
-            Err(_) => self.while_it_takes_long(account, attempt, &mut work, began + limit).await,
+            Err(_) => Box::pin(self.while_it_takes_long(account, attempt, &mut work, began + limit)).await,
         };
         self.meters.attempted(&work.event, &attempted, began.elapsed());
         match attempted {
@@ -164,11 +162,11 @@ impl Inner {
                 if self.is_registered_still(&bot).await {
                     self.probe(bot);
                 }
-                self.failed(account, work, error).await;
+                Box::pin(self.failed(account, work, error)).await;
             }
             Attempted::Failed(error) => {
                 warn!(corp.id = %account.corp, kf.id = %account.kf, event.id = %work.event.id, error, "an attempt failed");
-                self.failed(account, work, error).await;
+                Box::pin(self.failed(account, work, error)).await;
             }
         }
     }

@@ -105,7 +105,7 @@ impl Inner {
             expires_at: held.expires_at,
             permit: self.permits.clone().try_acquire_owned().ok(),
         };
-        self.enqueue(&account, Work::stored(Arc::new(held.event), row));
+        self.enqueue(&account, Work::stored(held.event, row));
         Ok(())
     }
 

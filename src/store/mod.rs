@@ -141,7 +141,7 @@ pub enum HeldState {
 /// An undelivered event with the state of its delivery. `event.id` is the row's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldEvent {
-    pub event: KfEvent,
+    pub event: Arc<KfEvent>,
     pub state: HeldState,
     /// When a live event expires. An operator's redelivery moves it.
     pub expires_at: Timestamp,

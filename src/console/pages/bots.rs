@@ -103,7 +103,7 @@ async fn rows(shell: &Shell, desk: &Desk, from: &From) -> Result<(String, Option
     let page = desk.list_puppets(&Paging { cursor, limit: Some(A_PAGE) }).await?;
     let mut waiting: HashMap<(String, String), (usize, usize)> = HashMap::new();
     for held in desk.store.list_held(&HeldFilter::default(), None, HELD).await? {
-        let account = held.event.account;
+        let account = &held.event.account;
         let (live, expired) = waiting.entry((account.corp.to_string(), account.kf.to_string())).or_default();
         match held.state {
             HeldState::Live => *live += 1,

@@ -19,7 +19,7 @@ fn event(created: i64, arrival_ms: i64, trust: Trust) -> KfEvent {
 
 fn offered(lane: &mut Lane, event: KfEvent) -> oneshot::Receiver<Receipt> {
     let (waiter, receipt) = oneshot::channel();
-    lane.offer(event, waiter);
+    lane.offer(Arc::new(event), waiter);
     receipt
 }
 

@@ -114,8 +114,8 @@ where
             return Ok(near.value);
         }
         match self.entries.get(key) {
-            Some(last_read) => self.refresh(key, last_read, source, read).await,
-            None => self.look_up(key, source, read).await,
+            Some(last_read) => Box::pin(self.refresh(key, last_read, source, read)).await,
+            None => Box::pin(self.look_up(key, source, read)).await,
         }
     }
 

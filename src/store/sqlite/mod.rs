@@ -31,7 +31,7 @@ use rusqlite::{Connection, OpenFlags};
 use self::directory::Directory;
 use self::migrations::MigrationError;
 use self::readers::Readers;
-use self::writer::{Durability, Writer};
+use self::writer::{Durability, Undo, Writer};
 use super::sealed::MasterKeys;
 use super::{Lease, Result, Stock, Store, StoreError};
 use crate::domain::{Invalid, Secret, ServiceKey};
@@ -115,7 +115,7 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens or creates the store. As nobody else can use it, leases of an earlier process end, and
-    /// all that is held is due soon after `now`.
+    /// what is held for bots that are up is due soon after `now`.
     ///
     /// Blocks: secrets are sealed anew here when the first key changed.
     pub fn open(dir: &Path, source: KeySource, now: Timestamp) -> Result<Self, OpenError> {
@@ -197,7 +197,15 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.writer()?.write(Durability::Synced, work).await
+        self.writer()?.write(Durability::Synced, Undo::Work, work).await
+    }
+
+    /// The same, for work whose statements may stand alone should a later one fail.
+    async fn write_one_by_one<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.writer()?.write(Durability::Synced, Undo::Statement, work).await
     }
 
     /// For changes that a power cut may undo.
@@ -205,7 +213,7 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.writer()?.write(Durability::Written, work).await
+        self.writer()?.write(Durability::Written, Undo::Work, work).await
     }
 }
 

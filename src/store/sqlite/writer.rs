@@ -29,6 +29,15 @@ pub(super) enum Durability {
     Written,
 }
 
+/// What is undone of work that fails, while the rest of its transaction goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Undo {
+    /// All of it. Costs a savepoint, for which each page that the work changes is copied.
+    Work,
+    /// The statement that failed.
+    Statement,
+}
+
 /// Tells the caller how it ended, once the transaction has: committed, or why not.
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 
@@ -65,16 +74,19 @@ impl Writer {
         Ok(Self { jobs: Some(jobs), thread: Some(thread), progress })
     }
 
-    /// Runs the work in the next transaction and returns when that is committed. Work that fails is
-    /// undone alone.
+    /// Runs the work in the next transaction and returns when that is committed.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         durability: Durability,
+        undo: Undo,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let run = move |db: &Connection| -> Answer {
-            let result = in_savepoint(db, work);
+            let result = match undo {
+                Undo::Work => in_savepoint(db, work),
+                Undo::Statement => work(db),
+            };
             // The caller may have given up; then nobody wants the answer.
             Box::new(move |committed| drop(reply.send(result.and_then(|value| committed.map(|()| value)))))
         };
@@ -223,7 +235,7 @@ mod tests {
     async fn together(writer: &Writer, jobs: Vec<Pending<'_>>) -> Vec<Result<()>> {
         let (go, wait) = channel::<()>();
         let hold_up = move |_: &Connection| wait.recv().map_err(|error| StoreError::Unavailable(error.to_string()));
-        let mut all: Vec<Pending<'_>> = vec![Box::pin(writer.write(Durability::Written, hold_up))];
+        let mut all: Vec<Pending<'_>> = vec![Box::pin(writer.write(Durability::Written, Undo::Work, hold_up))];
         all.extend(jobs);
         for job in &mut all {
             assert!(futures::poll!(job).is_pending());
@@ -238,7 +250,7 @@ mod tests {
         let writer = Writer::start(database(dir.path()), ()).unwrap();
         let jobs = (0..1_000).map(|n| -> Pending<'_> {
             let id = if n == 500 { 0 } else { n };
-            Box::pin(writer.write(Durability::Synced, move |db| {
+            Box::pin(writer.write(Durability::Synced, Undo::Work, move |db| {
                 insert(db, 10_000 + n, "before")?;
                 insert(db, id, "x")
             }))
@@ -254,24 +266,51 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_work_whose_statements_may_stand_alone_the_failed_one_is_undone() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = Writer::start(database(dir.path()), ()).unwrap();
+        let half = |db: &Connection| {
+            insert(db, 1, "stays")?;
+            db.execute("INSERT INTO note VALUES (2, 'goes'), (1, 'again')", ())?;
+            Ok(())
+        };
+        let jobs: Vec<Pending<'_>> = vec![
+            Box::pin(writer.write(Durability::Synced, Undo::Statement, half)),
+            Box::pin(writer.write(Durability::Synced, Undo::Statement, |db| insert(db, 3, "after"))),
+        ];
+        let results = together(&writer, jobs).await;
+        assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true]);
+        let ids = writer.write(Durability::Written, Undo::Work, |db| {
+            Ok(db.query_row("SELECT group_concat(id) FROM note", (), |row| row.get::<_, String>(0))?)
+        });
+        assert_eq!(ids.await.unwrap(), "1,3");
+    }
+
+    #[tokio::test]
     async fn a_full_disk_fails_what_was_lost_and_recovers() {
+        for undo in [Undo::Work, Undo::Statement] {
+            fill_the_disk(undo).await;
+        }
+    }
+
+    async fn fill_the_disk(undo: Undo) {
         let dir = tempfile::tempdir().unwrap();
         let writer = Writer::start(database(dir.path()), ()).unwrap();
         let pages = |limit: i64| {
-            writer.write(Durability::Written, move |db| {
+            writer.write(Durability::Written, Undo::Work, move |db| {
                 Ok(db.pragma_update_and_check(None, "max_page_count", limit, |_| Ok(()))?)
             })
         };
         pages(10).await.unwrap();
         let big = "x".repeat(50_000);
         let (small, full) = futures::join!(
-            writer.write(Durability::Synced, |db| insert(db, 1, "small")),
-            writer.write(Durability::Synced, move |db| insert(db, 2, &big)),
+            writer.write(Durability::Synced, undo, |db| insert(db, 1, "small")),
+            writer.write(Durability::Synced, undo, move |db| insert(db, 2, &big)),
         );
         assert!(matches!(&full, Err(StoreError::Unavailable(text)) if text.contains("full")), "{full:?}");
         let stored = small.is_ok();
         let count = |id: i64| {
-            writer.write(Durability::Written, move |db| {
+            writer.write(Durability::Written, Undo::Work, move |db| {
                 Ok(db.query_row("SELECT count(*) FROM note WHERE id = ?", [id], |row| row.get::<_, i64>(0))?)
             })
         };
@@ -279,12 +318,18 @@ mod tests {
         assert_eq!(count(2).await.unwrap(), 0);
         pages(10_000).await.unwrap();
         let big = "x".repeat(50_000);
-        writer.write(Durability::Synced, move |db| insert(db, 2, &big)).await.unwrap();
+        writer.write(Durability::Synced, undo, move |db| insert(db, 2, &big)).await.unwrap();
         assert!(!writer.is_failing());
     }
 
     #[tokio::test]
     async fn a_transaction_that_is_lost_midway_spares_the_rest_of_the_batch() {
+        for undo in [Undo::Work, Undo::Statement] {
+            lose_a_transaction(undo).await;
+        }
+    }
+
+    async fn lose_a_transaction(undo: Undo) {
         let dir = tempfile::tempdir().unwrap();
         let writer = Writer::start(database(dir.path()), ()).unwrap();
         let lose = |db: &Connection| {
@@ -292,15 +337,15 @@ mod tests {
             Err::<(), _>(StoreError::Unavailable("mine".to_owned()))
         };
         let jobs: Vec<Pending<'_>> = vec![
-            Box::pin(writer.write(Durability::Synced, |db| insert(db, 1, "before"))),
-            Box::pin(writer.write(Durability::Synced, lose)),
-            Box::pin(writer.write(Durability::Synced, |db| insert(db, 3, "after"))),
+            Box::pin(writer.write(Durability::Synced, undo, |db| insert(db, 1, "before"))),
+            Box::pin(writer.write(Durability::Synced, undo, lose)),
+            Box::pin(writer.write(Durability::Synced, undo, |db| insert(db, 3, "after"))),
         ];
         let results = together(&writer, jobs).await;
         assert_eq!(results[1], Err(StoreError::Unavailable("mine".to_owned())));
         assert_eq!(results[2], Ok(()));
         let kept = if results[0].is_ok() { "1,3" } else { "3" };
-        let ids = writer.write(Durability::Written, |db| {
+        let ids = writer.write(Durability::Written, Undo::Work, |db| {
             Ok(db.query_row("SELECT group_concat(id) FROM note", (), |row| row.get::<_, String>(0))?)
         });
         assert_eq!(ids.await.unwrap(), kept, "what was answered is what is there");

@@ -1,5 +1,7 @@
 //! Values to store. Times are seconds after one moment, so that they can be compared at a glance.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use wxkf_gateway::domain::{
     Account, Action, Actor, AppKey, AuditEntry, AuditId, CallbackCredential, Content, Corp, CorpId, CorpSource, Digest,
@@ -152,7 +154,15 @@ pub fn event(account: &Account, created: i64, arrival: i64, trust: Trust) -> KfE
 pub fn held(event: KfEvent) -> HeldEvent {
     let due_at = event.arrival();
     let expires_at = event.born_at + std::time::Duration::from_secs(585);
-    HeldEvent { event, state: HeldState::Live, expires_at, due_at, attempts: 0, last_error: None, lease: None }
+    HeldEvent {
+        event: event.into(),
+        state: HeldState::Live,
+        expires_at,
+        due_at,
+        attempts: 0,
+        last_error: None,
+        lease: None,
+    }
 }
 
 /// A signed live row, created when it arrived.
@@ -179,7 +189,7 @@ pub fn full_row(account: &Account) -> HeldEvent {
         "zeta": 1, "alpha": { "b": [null, true], "a": "\u{0}\u{1f600}\"" },
         "float": 0.1 + 0.2, "tiny": 5e-324, "big": u64::MAX, "negative": i64::MIN,
     });
-    row.event.payload = Payload {
+    Arc::make_mut(&mut row.event).payload = Payload {
         sync_token: Some("令牌".into()),
         extra: extra.as_object().unwrap().clone(),
         raw: Some(RawCallback {

@@ -1,5 +1,7 @@
 //! One held event as a document, and back.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use mongodb::bson::{Document, doc};
@@ -26,7 +28,7 @@ pub(super) fn is_signed(trust: Trust) -> bool {
 
 /// Extra fields as JSON text, because documents know no unsigned numbers and servers reorder fields.
 pub(super) fn write_held(held: &HeldEvent) -> Result<Document> {
-    let KfEvent { id, account, order, trust, digest, born_at, payload } = &held.event;
+    let KfEvent { id, account, order, trust, digest, born_at, payload } = &*held.event;
     let extra = serde_json::to_string(&payload.extra).map_err(|error| damaged("extra", &error.to_string()))?;
     let mut document = doc! {
         "_id": id.as_str(),
@@ -63,7 +65,7 @@ pub(super) fn read_held(document: &Document) -> Result<HeldEvent> {
     let owner = optional(document, "leaseOwner", text)?;
     let until = read_lease_end(document)?;
     Ok(HeldEvent {
-        event: KfEvent {
+        event: Arc::new(KfEvent {
             id: EventId::from_text(text(document, "_id")?),
             account: read_account(document)?,
             order: read_order(document)?,
@@ -71,7 +73,7 @@ pub(super) fn read_held(document: &Document) -> Result<HeldEvent> {
             digest: Digest(bytes(document, "digest")?.try_into().map_err(|_| damaged("digest", "it is not 16 bytes"))?),
             born_at: time(document, "bornAt")?,
             payload: read_payload(document)?,
-        },
+        }),
         state: parsed(document, "state", |text| Ok(if text == LIVE { HeldState::Live } else { HeldState::Expired }))?,
         expires_at: time(document, "expiresAt")?,
         due_at: time(document, "dueAt")?,

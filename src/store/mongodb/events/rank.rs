@@ -163,7 +163,7 @@ mod tests {
             kf: crate::domain::OpenKfId::parse(kf).unwrap(),
         };
         let held = |kf, rank: &Rank, life| HeldEvent {
-            event: KfEvent {
+            event: std::sync::Arc::new(KfEvent {
                 id: rank.id.clone(),
                 account: account(kf),
                 order: rank.order,
@@ -171,7 +171,7 @@ mod tests {
                 digest: crate::domain::Digest([0; 16]),
                 born_at: Timestamp::UNIX_EPOCH,
                 payload: crate::domain::Payload { sync_token: None, extra: serde_json::Map::new(), raw: None },
-            },
+            }),
             state: crate::store::HeldState::Live,
             expires_at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(life),
             due_at: Timestamp::UNIX_EPOCH,

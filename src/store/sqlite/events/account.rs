@@ -41,9 +41,9 @@ const DELETE_OLDER: &str = concat!(
 /// What is held now makes older live rows needless. By values instead of by a join: this runs for
 /// every event that is stored.
 const DELETE_OLDER_LIVE: &str = "
-DELETE FROM held_event WHERE kf_id = :kf AND corp_id = :corp AND state = 'live' AND (
-  (signed = :signed AND (created, arrival, id) < (:created, :arrival, :id))
-  OR (signed < :signed AND (arrival <= :arrival OR (created, arrival) <= (:created, :arrival))))";
+DELETE FROM held_event WHERE kf_id = ?1 AND corp_id = ?2 AND state = 'live' AND (
+  (signed = ?3 AND (created, arrival, id) < (?4, ?5, ?6))
+  OR (signed < ?3 AND (arrival <= ?5 OR (created, arrival) <= (?4, ?5))))";
 const SWEEP: &str = concat!(
     "DELETE FROM held_event WHERE rowid IN (
        SELECT older.rowid FROM held_event newer JOIN held_event older USING (kf_id, corp_id, state)
@@ -62,15 +62,9 @@ DELETE FROM held_event WHERE rowid IN (
 /// events come while its bot is away.
 pub(super) fn hold(db: &Connection, held: &HeldEvent) -> Result<()> {
     insert(db, held)?;
-    let KfEvent { id, account, order, trust, .. } = &held.event;
-    let values = named_params! {
-        ":kf": account.kf.as_str(),
-        ":corp": account.corp.as_str(),
-        ":signed": is_signed(*trust),
-        ":created": order.created,
-        ":arrival": order.arrival,
-        ":id": id.as_str(),
-    };
+    let KfEvent { id, account, order, trust, .. } = &*held.event;
+    let signed = is_signed(*trust);
+    let values = params![account.kf.as_str(), account.corp.as_str(), signed, order.created, order.arrival, id.as_str()];
     change(db, DELETE_OLDER_LIVE, values).map(drop)
 }
 

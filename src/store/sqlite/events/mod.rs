@@ -19,7 +19,8 @@ use super::rows::{change, limit, select, select_one, value};
 use crate::domain::{Account, CorpId, EventId};
 use crate::store::{Events, HeldEvent, HeldFilter, Lease, Postponed, Result, Settled};
 
-/// Held events are due no later than this after a start: an earlier process may have put them off.
+/// Held events of bots that are up are due no later than this after a start: an earlier process may have put them off,
+/// or ended before it woke them. Others wait for a registration, or for a probe.
 const TAKEN_OVER: Duration = Duration::from_secs(5);
 
 /// Accounts, or rows, in one step of a sweep: a callback's write waits for one step at most.
@@ -48,10 +49,12 @@ UPDATE held_event SET state = 'live', due_at = ?2, expires_at = ?3, lease_owner 
 WHERE id = ?1";
 const END_LEASES: &str = "
 UPDATE held_event SET lease_owner = NULL, lease_until = NULL WHERE state = 'live' AND lease_until IS NOT NULL";
-const HASTEN: &str = "UPDATE held_event SET due_at = ?1 WHERE state = 'live' AND lease_until IS NULL AND due_at > ?1";
+const HASTEN: &str = "
+UPDATE held_event SET due_at = ?1 WHERE state = 'live' AND lease_until IS NULL AND due_at > ?1 AND EXISTS
+  (SELECT 1 FROM puppet WHERE puppet.kf_id = held_event.kf_id AND online AND away_since IS NULL)";
 const BY_ID: &str = "SELECT * FROM held_event WHERE id = ?";
 
-/// At start, when no other process can use the store: nobody holds a lease, and all is due soon.
+/// At start, when no other process can use the store: nobody holds a lease, and what a bot can take is due soon.
 pub(super) fn take_over(db: &Connection, now: Timestamp) -> Result<()> {
     let soon = now.saturating_add(TAKEN_OVER).unwrap_or(now);
     let transaction = db.unchecked_transaction()?;
@@ -64,7 +67,8 @@ pub(super) fn take_over(db: &Connection, now: Timestamp) -> Result<()> {
 impl Events for SqliteStore {
     async fn hold(&self, held: &HeldEvent) -> Result<()> {
         let held = held.clone();
-        self.write(move |db| account::hold(db, &held)).await
+        // An older row that stays is swept.
+        self.write_one_by_one(move |db| account::hold(db, &held)).await
     }
 
     async fn settle(&self, account: &Account, settled: &Settled) -> Result<u64> {

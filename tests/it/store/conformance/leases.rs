@@ -51,7 +51,7 @@ pub async fn concurrent_claims_share_nothing(store: &Arc<dyn Store>) {
     let claims = owners.iter().map(|owner| store.claim_due(at(100), owner, 5));
     let mut claimed = Vec::new();
     for claim in futures::future::join_all(claims).await {
-        claimed.extend(claim.unwrap().into_iter().map(|row| row.event.id));
+        claimed.extend(claim.unwrap().into_iter().map(|row| row.event.id.clone()));
     }
     claimed.sort();
     assert_eq!(claimed, ids(&rows).into_iter().cloned().collect::<Vec<_>>());

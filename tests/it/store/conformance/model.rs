@@ -127,7 +127,7 @@ async fn compare(store: &Arc<dyn Store>, corp: &str, steps: Vec<Step>) {
                 let row = held(new(*shape));
                 store.hold(&row).await.unwrap();
                 ever.push(row.event.id.clone());
-                for needless in model.hold(row.event) {
+                for needless in model.hold(KfEvent::clone(&row.event)) {
                     store.delete_held(&needless).await.unwrap();
                 }
             }
@@ -150,10 +150,10 @@ async fn compare(store: &Arc<dyn Store>, corp: &str, steps: Vec<Step>) {
             }
         }
         let rows = store.list_held(&filter, None, 100).await.unwrap();
-        let rows: Vec<_> = rows.into_iter().map(|row| (row.event.id, row.state)).collect();
+        let rows: Vec<_> = rows.into_iter().map(|row| (row.event.id.clone(), row.state)).collect();
         assert_eq!(rows, model.listed(), "after {step:?}");
         for account in &accounts {
-            let newest = store.newest(account).await.unwrap().map(|row| row.event.id);
+            let newest = store.newest(account).await.unwrap().map(|row| row.event.id.clone());
             assert_eq!(newest, model.best(account, HeldState::Live), "after {step:?}");
         }
     }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use wxkf_gateway::store::sqlite::OpenError;
 use wxkf_gateway::store::{Corps as _, Events as _, Store as _, StoreError};
@@ -108,7 +109,7 @@ async fn a_full_disk_is_an_error_until_there_is_room() {
         bytes.truncate(bytes.len() - 4_096);
     }
     let mut row = full_row(&account("ww1", "wk1"));
-    row.event.payload.raw.as_mut().unwrap().body = vec![7; 60_000].into();
+    Arc::make_mut(&mut row.event).payload.raw.as_mut().unwrap().body = vec![7; 60_000].into();
     let full = store.hold(&row).await;
     assert!(matches!(full, Err(StoreError::Unavailable(_))), "{full:?}");
     assert_eq!(store.held(&row.event.id).await, Ok(None), "reading goes on, and nothing half-written is there");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use wxkf_gateway::domain::Puppet;
 use wxkf_gateway::store::sqlite::{KeySource, SqliteStore};
 use wxkf_gateway::store::{
     Corps as _, Events as _, HeldFilter, HeldState, Puppets as _, QueueFilter, ServiceEvents as _, Tokens as _,
@@ -39,24 +40,31 @@ async fn everything_is_kept() {
 }
 
 #[tokio::test]
-async fn leases_of_the_process_before_end_and_all_is_due_soon() {
+async fn leases_of_the_process_before_end_and_what_a_bot_can_take_is_due_soon() {
     let dir = tempfile::tempdir().unwrap();
     let mut leased = signed(&account("ww1", "wk1"), 1);
     leased.lease = Some(lease("the process before", 900));
     let mut put_off = signed(&account("ww1", "wk2"), 2);
     put_off.due_at = at(900);
+    let [mut offline, mut away, mut unknown] = ["wk4", "wk5", "wk6"].map(|kf| signed(&account("ww1", kf), 4));
+    for waiting in [&mut offline, &mut away, &mut unknown] {
+        waiting.due_at = at(900);
+    }
     let mut expired = signed(&account("ww1", "wk3"), 3);
     (expired.state, expired.due_at) = (HeldState::Expired, at(900));
     let store = open_in(dir.path()).unwrap();
-    for row in [&leased, &put_off, &expired] {
+    for row in [&leased, &put_off, &offline, &away, &unknown, &expired] {
         store.hold(row).await.unwrap();
+    }
+    for (kf, online, away_since) in [("wk2", true, None), ("wk4", false, None), ("wk5", true, Some(at(3)))] {
+        store.put_puppet(&Puppet { online, away_since, ..puppet("ww1", kf) }).await.unwrap();
     }
     drop(store);
 
     let store = SqliteStore::open(dir.path(), KeySource::Kept, at(100)).unwrap();
     leased.lease = None;
     put_off.due_at = at(105);
-    for row in [leased, put_off, expired] {
+    for row in [leased, put_off, offline, away, unknown, expired] {
         assert_eq!(store.held(&row.event.id).await, Ok(Some(row)));
     }
 }
