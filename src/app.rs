@@ -41,7 +41,7 @@ use crate::wecom::{Outbound, WecomClient, WecomSettings};
 
 /// Until a store that is away at the start is asked again.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
-/// How often a shared store is read for what is not known here.
+/// How often a shared store is read for what changed at other replicas.
 const ACQUAINTED_EVERY: Duration = Duration::from_secs(15);
 /// How often `CORPS_FILE` is looked at.
 const CORPS_FILE_EVERY: Duration = Duration::from_secs(5);
@@ -289,7 +289,7 @@ impl App {
     }
 }
 
-/// Gets to know what bots register at other replicas. However many there are, it takes a thirtieth of the time at most.
+/// Gets to know what is registered and declared at other replicas. However many there are, it takes a thirtieth of the time at most.
 async fn stay_acquainted(directory: &Directory) {
     loop {
         let began = Instant::now();

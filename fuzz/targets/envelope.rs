@@ -7,7 +7,7 @@ use wxkf_gateway::callback::credentials::open;
 use wxkf_gateway::callback::envelope::{Envelope, Message};
 use wxkf_gateway::callback::query::SignedQuery;
 use wxkf_gateway::callback::crypto;
-use wxkf_gateway::domain::{CallbackCredential, CorpId, EncodingAesKey, Secret};
+use wxkf_gateway::domain::{CorpId, EncodingAesKey, Pair, Secret};
 use wxkf_gateway::store::CorpKeys;
 
 const TOKEN: &str = "QDG6eK";
@@ -16,7 +16,8 @@ const KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
 fuzz_target!(|data: &[u8]| {
     let corp = CorpId::parse("ww1").expect("a corp id");
     let key = EncodingAesKey::parse(KEY).expect("a key");
-    let keys = CorpKeys { credentials: vec![CallbackCredential::new(Secret::new(TOKEN), key.clone())], services: Vec::new() };
+    let credentials = vec![Pair::new(Secret::new(TOKEN), key.clone()).into()];
+    let keys = CorpKeys { corp: corp.clone(), is_declared: true, credentials, services: Vec::new() };
 
     // As it came: the first line is the query.
     let at = data.iter().position(|&byte| byte == b'\n').unwrap_or(data.len());

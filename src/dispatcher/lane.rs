@@ -241,7 +241,7 @@ impl Lane {
 
     /// From now on, arrivals are announced instead of waiting for the attempt.
     pub fn announce_arrivals(&mut self) -> Arc<Notify> {
-        self.run.get_or_insert_default().arrivals.get_or_insert_default().clone()
+        self.run.as_mut().map(|run| run.arrivals.get_or_insert_default().clone()).unwrap_or_default()
     }
 
     /// While an attempt takes long: what is to be stored next of that which waits and that which is

@@ -75,9 +75,10 @@ impl Manager {
 
     /// Makes the bot the one that serves its account. Counts at once, survives restarts.
     pub async fn register(&self, registration: Registration) -> Result<Change, Refusal> {
-        if let Some(url) = registration.endpoint.url()
-            && let Some(address) = self.denied.first_denied(&url).await
-        {
+        let Some(url) = registration.endpoint.url() else {
+            return Err(Refusal::Invalid("endpoint leads nowhere".to_owned()));
+        };
+        if let Some(address) = self.denied.first_denied(&url).await {
             let mend = "give an endpoint the gateway may call, or change DISPATCH_DENY_NETWORKS";
             return Err(Refusal::Invalid(format!("endpoint leads to {address}, which is forbidden: {mend}")));
         }

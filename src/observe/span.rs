@@ -58,11 +58,6 @@ impl Trace {
         Self(TRACER.get().map(extract))
     }
 
-    /// Whether there is one.
-    pub fn is_some(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Its id, as log lines have it.
     pub fn id(&self) -> Option<TraceId> {
         let id = self.0.as_ref()?.span().span_context().trace_id();

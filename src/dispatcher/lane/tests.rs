@@ -73,7 +73,7 @@ fn repeats_join_what_is_in_flight_and_what_is_held() {
     let mut first = offered(&mut lane, original.clone());
     let work = lane.next().unwrap();
     let mut joined = offered(&mut lane, repeat.clone());
-    assert!(lane.run.as_ref().is_none_or(|run| run.pending.is_none()));
+    assert!(lane.run.as_ref().unwrap().pending.is_none());
     lane.stored(&work.event);
     assert_eq!((received(&mut first), received(&mut joined)), (Some(Receipt::Stored), Some(Receipt::Stored)));
     assert!(lane.next().is_none());
@@ -147,7 +147,22 @@ fn what_is_unsigned_is_stored_beside_what_is_signed() {
     assert_eq!(order, [Trust::Signed, Trust::Unsigned]);
     assert_eq!((received(&mut signed), received(&mut unsigned)), (Some(Receipt::Stored), Some(Receipt::Stored)));
     assert_eq!(lane.stored_meanwhile().len(), 2);
-    assert!(lane.run.as_ref().is_none_or(|run| run.pending.is_none()));
+    assert!(lane.run.as_ref().unwrap().pending.is_none());
+}
+
+#[test]
+fn of_what_was_known_against_a_bot_only_its_last_poke_without_a_token_outlives_its_return() {
+    let at = Timestamp::from_second(9).unwrap();
+    let trouble = Trouble { failures: 3, not_before: Some(at), prober: Some(7), sent_without_token: Some(at) };
+    let mut lane = Lane::default();
+    lane.note(|known| *known = trouble);
+    lane.delivered(at);
+    assert_eq!(lane.trouble(), Trouble { failures: 0, not_before: None, ..trouble });
+    lane.note(|known| *known = trouble);
+    lane.forgive();
+    assert_eq!(lane.trouble(), Trouble { sent_without_token: Some(at), ..Trouble::default() });
+    lane.note(|known| known.sent_without_token = None);
+    assert!(lane.trouble.is_none());
 }
 
 #[test]

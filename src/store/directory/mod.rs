@@ -25,6 +25,8 @@ pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
 pub struct CorpKeys {
     /// Whose they are. All who name the corp on its callbacks' way share this one.
     pub corp: CorpId,
+    /// Whether the credentials are declared; else they are those of its bots.
+    pub is_declared: bool,
     /// Tried in this order.
     pub credentials: Vec<CallbackCredential>,
     /// Other services of the app. Here, because every callback asks for both.
@@ -36,7 +38,12 @@ impl CorpKeys {
     fn declared(corp: &Corp) -> Option<Self> {
         let declares = !corp.credentials.is_empty();
         let Corp { id, credentials, services, .. } = corp;
-        declares.then(|| Self { corp: id.clone(), credentials: credentials.clone(), services: services.clone() })
+        declares.then(|| Self {
+            corp: id.clone(),
+            is_declared: true,
+            credentials: credentials.clone(),
+            services: services.clone(),
+        })
     }
 
     fn pair_of(&self, bot: &Puppet) -> Option<&Pair> {
@@ -101,7 +108,7 @@ impl Directory {
         }
         let services = declared.map(|corp| corp.services).unwrap_or_default();
         let credentials = pairs.into_iter().map(CallbackCredential::from).collect();
-        Ok(Some(CorpKeys { corp: corp.clone(), credentials, services }))
+        Ok(Some(CorpKeys { corp: corp.clone(), is_declared: false, credentials, services }))
     }
 
     /// The credentials of all corps, so many at most, as the store has them now: not for the hot path.
@@ -152,12 +159,12 @@ impl Directory {
         Ok(found)
     }
 
-    /// Reads all bots of a shared store and the keys of their corps, as they were registered and declared last, so that
-    /// callbacks are taken even if the store goes away before the next one. Returns the number of bots in the store. They
-    /// count as read long ago: while the store answers, each is read again when it is needed.
+    /// Reads all bots of a shared store, and what changed of the keys of all corps, so that callbacks are taken even if the
+    /// store goes away before the next one. Returns the number of bots in the store. They count as read long ago: while
+    /// the store answers, each is read again when it is needed.
     pub async fn acquaint(&self) -> Result<usize> {
         const PAGE: usize = 1_000;
-        let (mut declared, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+        let (mut declared, mut without_credentials, mut changed) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
         let before = self.keys.before();
         for corp in self.corps.corps().await? {
             match CorpKeys::declared(&corp) {
@@ -165,7 +172,7 @@ impl Directory {
                     self.keys.remember_old(corp.id.clone(), keys, &before);
                     declared.insert(corp.id);
                 }
-                None => drop(unknown.insert(corp.id)),
+                None => drop(without_credentials.insert(corp.id, corp.services)),
             }
         }
         let (mut pages, mut read) = (PuppetPages::of(&*self.store, PAGE), 0);
@@ -177,12 +184,18 @@ impl Directory {
                 let known = self.keys.known(&puppet.corp_id);
                 let is_known = known.is_some_and(|keys| share(&mut puppet, &keys));
                 if !is_known && !declared.contains(&puppet.corp_id) {
-                    unknown.insert(puppet.corp_id.clone());
+                    changed.insert(puppet.corp_id.clone());
                 }
                 self.puppets.remember_old(puppet.kf_id.clone(), puppet, &before);
             }
         }
-        for corp in &unknown {
+        for (corp, keys) in self.keys.all() {
+            let services = without_credentials.remove(&*corp).unwrap_or_default();
+            if !declared.contains(&*corp) && (keys.is_declared || keys.services != services) {
+                changed.insert(CorpId::clone(&corp));
+            }
+        }
+        for corp in changed.iter().chain(without_credentials.keys()) {
             self.keys.read(corp, &self.source, async || self.read_keys(corp).await).await?;
         }
         Ok(read)
@@ -279,10 +292,9 @@ impl Directory {
 /// its corp's.
 fn share(puppet: &mut Puppet, keys: &CorpKeys) -> bool {
     puppet.corp_id = keys.corp.clone();
-    let pair = keys.pair_of(puppet).cloned();
-    let is_known = pair.is_some();
-    puppet.pair = pair.unwrap_or_else(|| puppet.pair.clone());
-    is_known
+    let Some(pair) = keys.pair_of(puppet).cloned() else { return false };
+    puppet.pair = pair;
+    true
 }
 
 #[cfg(test)]
@@ -335,5 +347,9 @@ mod tests {
                 assert_eq!(tokens, [token], "{corp}");
             }
         }
+        there.delete_corp(&declared("").id).await.unwrap();
+        here.acquaint().await.unwrap();
+        assert_eq!(here.keys.known(&declared("").id), None);
+        assert!(here.keys.known(&puppet("").corp_id).is_some());
     }
 }

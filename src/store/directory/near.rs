@@ -170,6 +170,11 @@ where
         self.entries.get(key)?.value
     }
 
+    /// All that is known.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Arc<K>, Arc<T>)> {
+        self.entries.iter().filter_map(|(key, near)| Some((key, near.value?)))
+    }
+
     /// Asks the store, whatever is known, and remembers what it says.
     pub(super) async fn read(
         &self,

@@ -67,7 +67,8 @@ pub(super) fn take_over(db: &Connection, now: Timestamp) -> Result<()> {
 impl Events for SqliteStore {
     async fn hold(&self, held: &HeldEvent) -> Result<()> {
         let held = held.clone();
-        // An older row that stays is swept.
+        // An older row that stays is swept. Should only its deletion fail, the caller is told that the event was not
+        // stored, and it comes once more.
         self.write_one_by_one(move |db| account::hold(db, &held)).await
     }
 
