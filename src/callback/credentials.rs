@@ -23,7 +23,6 @@ pub enum OpenFault {
 /// Opens what WeCom encrypted; tells which credential did.
 pub fn open<'k>(
     keys: &'k CorpKeys,
-    corp: &CorpId,
     query: &SignedQuery<'_>,
     encrypted: &str,
 ) -> Result<(Opened, &'k CallbackCredential), OpenFault> {
@@ -37,7 +36,7 @@ pub fn open<'k>(
             continue;
         }
         match crypto::decrypt(credential.pair.aes_key().key(), encrypted) {
-            Ok(opened) if receives(&credential.receive_ids, corp, &opened.receive_id) => {
+            Ok(opened) if receives(&credential.receive_ids, &keys.corp, &opened.receive_id) => {
                 return Ok((opened, credential));
             }
             Ok(_) => fault = OpenFault::ReceiveId,

@@ -73,8 +73,13 @@ pub enum Refusal {
 /// A corp that is known, with what opens its callbacks.
 #[derive(Debug)]
 pub struct KnownCorp {
-    id: CorpId,
     keys: Arc<CorpKeys>,
+}
+
+impl KnownCorp {
+    fn id(&self) -> &CorpId {
+        &self.keys.corp
+    }
 }
 
 /// An event that another gateway decrypted.
@@ -149,7 +154,7 @@ impl Callbacks {
     pub async fn corp(&self, id: &str) -> Result<KnownCorp, Refusal> {
         let id = CorpId::parse(id).map_err(|_| Refusal::UnknownCorp)?;
         match timeout(LOOK_UP_LIMIT, self.directory.keys(&id)).await {
-            Ok(Ok(Some(keys))) => Ok(KnownCorp { id: keys.corp.clone(), keys }),
+            Ok(Ok(Some(keys))) => Ok(KnownCorp { keys }),
             Ok(Ok(None)) => Err(Refusal::UnknownCorp),
             Ok(Err(error)) => {
                 warn!(corp.id = %id, error = %error, "cannot look a corp up");
@@ -162,10 +167,10 @@ impl Callbacks {
     /// URL verification: what WeCom wants back is the decrypted text, to the byte.
     pub fn verify(&self, corp: &KnownCorp, raw_query: &str) -> Result<Bytes, Refusal> {
         let query = SignedQuery::parse(raw_query)?;
-        let (opened, credential) = credentials::open(&corp.keys, &corp.id, &query, &query.echostr()?)?;
-        info!(corp.id = %corp.id, credential.id = %credential.pair.id(), "WeCom verified the callback URL");
-        self.failures.verified(&corp.id, credential.pair.id());
-        self.live.call(|| (Some(corp.id.clone()), Step::Checked));
+        let (opened, credential) = credentials::open(&corp.keys, &query, &query.echostr()?)?;
+        info!(corp.id = %corp.id(), credential.id = %credential.pair.id(), "WeCom verified the callback URL");
+        self.failures.verified(corp.id(), credential.pair.id());
+        self.live.call(|| (Some(corp.id().clone()), Step::Checked));
         Ok(opened.message)
     }
 
@@ -174,12 +179,12 @@ impl Callbacks {
         let deadline = Instant::now() + ANSWER_WITHIN;
         let (envelope, opened, credential) = open(corp, query, &body)?;
         let Ok(message) = Message::parse(&opened.message) else {
-            warn!(corp.id = %corp.id, "acknowledged a genuine callback that holds no XML, or a DTD");
+            warn!(corp.id = %corp.id(), "acknowledged a genuine callback that holds no XML, or a DTD");
             return Ok(());
         };
         let arrived_at = self.clock.now();
         let callback = services::Callback {
-            corp: &corp.id,
+            corp: corp.id(),
             keys: &corp.keys,
             query: query.raw,
             body: &body,
@@ -191,14 +196,14 @@ impl Callbacks {
             let kind = message.kind.as_deref().unwrap_or_default();
             let taken = taken.await;
             if taken == Taken::ByNobody {
-                debug!(corp.id = %corp.id, kind, "acknowledged; nobody takes it");
-                self.live.call(|| (Some(corp.id.clone()), Step::NotTaken(kind.into())));
+                debug!(corp.id = %corp.id(), kind, "acknowledged; nobody takes it");
+                self.live.call(|| (Some(corp.id().clone()), Step::NotTaken(kind.into())));
             }
             return acknowledged(taken);
         }
-        let readable = envelope.readable_by_bots && message.readable_by_bots(corp.id.as_str());
+        let readable = envelope.readable_by_bots && message.readable_by_bots(corp.id().as_str());
         let event = Arrived {
-            corp: &corp.id,
+            corp: corp.id(),
             arrival: arrived_at,
             create_time: message.create_time,
             trust: Trust::Signed,
@@ -236,7 +241,7 @@ impl Callbacks {
         let deadline = Instant::now() + ANSWER_WITHIN;
         let identity = format!("{}\n{}", event.open_kf_id, event.token.as_deref().unwrap_or_default());
         let arrived = Arrived {
-            corp: &corp.id,
+            corp: corp.id(),
             arrival: self.clock.now(),
             create_time: None,
             trust: event.trust,
@@ -273,10 +278,10 @@ fn open<'c, 'b>(
     body: &'b Bytes,
 ) -> Result<(Envelope<'b>, Opened, &'c CallbackCredential), Refusal> {
     let mut span = Span::begin(SpanKind::Internal, "open callback");
-    span.set("corp.id", &corp.id);
+    span.set("corp.id", corp.id());
     let opened = || {
         let envelope = Envelope::parse(body)?;
-        let (opened, credential) = credentials::open(&corp.keys, &corp.id, query, &envelope.encrypted)?;
+        let (opened, credential) = credentials::open(&corp.keys, query, &envelope.encrypted)?;
         Ok((envelope, opened, credential))
     };
     opened().inspect_err(|refusal| span.fail(refusal))

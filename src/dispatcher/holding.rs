@@ -144,7 +144,7 @@ impl Inner {
     }
 
     fn may_be_sent(&self, bot: &Puppet) -> bool {
-        !self.is_away(bot) && self.grace_end(bot).is_none()
+        !self.lanes.trouble(&bot.account()).is_away(bot) && self.grace_end(bot).is_none()
     }
 
     /// An event that nobody vouches for and no bot takes: held for so many accounts only. One after

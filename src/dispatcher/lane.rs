@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::Receipt;
-use crate::domain::{Account, Digest, KfEvent, Order, Trust};
+use crate::domain::{Account, Digest, KfEvent, Order, Puppet, Trust};
 use crate::live::{Live, Step};
 use crate::observe::Trace;
 
@@ -145,6 +145,13 @@ pub(super) struct Trouble {
     /// The prober that watches the bot, by its number: a newer one takes over from an older one.
     pub prober: Option<u64>,
     pub sent_without_token: Option<Timestamp>,
+}
+
+impl Trouble {
+    /// Whether nothing may be sent to the bot, because no connection to it comes about.
+    pub fn is_away(&self, bot: &Puppet) -> bool {
+        bot.away_since.is_some() || self.prober.is_some()
+    }
 }
 
 /// What to do after an event was put into its lane.
@@ -398,6 +405,11 @@ impl Lanes {
             shard.insert(account.clone(), lane);
         }
         result
+    }
+
+    /// What is known against the account's bot.
+    pub fn trouble(&self, account: &Account) -> Trouble {
+        self.peek(account, Lane::trouble).unwrap_or_default()
     }
 
     /// Reads the account's lane, if there is one.

@@ -195,10 +195,4 @@ impl Inner {
             Err(_) => true,
         }
     }
-
-    /// Whether nothing may be sent to the bot, because no connection to it comes about.
-    pub(super) fn is_away(&self, bot: &Puppet) -> bool {
-        let probed = self.lanes.peek(&bot.account(), |lane| lane.trouble().prober.is_some());
-        bot.away_since.is_some() || probed == Some(true)
-    }
 }

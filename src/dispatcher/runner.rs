@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::forward::{Attempted, Form};
 use super::holding::{Reason, STORE_LIMIT};
-use super::lane::{Lane, LastAttempt, Next, Row, Trouble, Work};
+use super::lane::{Lane, LastAttempt, Next, Row, Work};
 use super::{Inner, Receipt};
 use crate::domain::{Account, Puppet};
 use crate::observe::{Kind, Span};
@@ -91,9 +91,8 @@ impl Inner {
             }
             Err(_) => return Decision::Unavailable,
         };
-        let Trouble { not_before, prober, sent_without_token, .. } =
-            self.lanes.peek(account, Lane::trouble).unwrap_or_default();
-        if bot.away_since.is_some() || prober.is_some() {
+        let trouble = self.lanes.trouble(account);
+        if trouble.is_away(&bot) {
             self.probe(bot);
             return Decision::Hold(Reason::Away, expiry);
         }
@@ -101,14 +100,14 @@ impl Inner {
             return Decision::Hold(Reason::Grace(end), end);
         }
         if let Some(error) = &work.failed {
-            return Decision::Hold(Reason::Failed(error.clone()), not_before.unwrap_or(now));
+            return Decision::Hold(Reason::Failed(error.clone()), trouble.not_before.unwrap_or(now));
         }
-        if let Some(until) = not_before.filter(|&until| until > now) {
+        if let Some(until) = trouble.not_before.filter(|&until| until > now) {
             let due = if work.row.is_some() { until } else { until.min(now + SHORTENED_WAIT) };
             self.lanes.with(account, |lane| lane.note(|trouble| trouble.not_before = Some(due)));
             return Decision::Hold(Reason::BackingOff, due);
         }
-        let paced = sent_without_token.map(|at| at + WITHOUT_TOKEN_EVERY);
+        let paced = trouble.sent_without_token.map(|at| at + WITHOUT_TOKEN_EVERY);
         match paced.filter(|&until| until > now && self.form(work) == Form::WithoutToken) {
             Some(until) => Decision::Hold(Reason::SentWithoutTokenJustNow, until),
             None => Decision::Attempt(bot),

@@ -19,6 +19,8 @@ use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Pair, P
 
 /// How long another replica's change may go unseen.
 pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
+/// Bots that are read at once, where all are.
+const PAGE: usize = 1_000;
 
 /// The credentials that may open a corp's callbacks, and who takes what is in them beside its bots.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,19 +35,14 @@ pub struct CorpKeys {
     pub services: Vec<Service>,
 }
 
-impl CorpKeys {
-    /// `None` for a corp that is declared without credentials: those of its bots count.
-    fn declared(corp: &Corp) -> Option<Self> {
-        let declares = !corp.credentials.is_empty();
-        let Corp { id, credentials, services, .. } = corp;
-        declares.then(|| Self {
-            corp: id.clone(),
-            is_declared: true,
-            credentials: credentials.clone(),
-            services: services.clone(),
-        })
+/// As they are declared: without credentials, those of its bots count.
+impl From<Corp> for CorpKeys {
+    fn from(Corp { id, credentials, services, .. }: Corp) -> Self {
+        Self { corp: id, is_declared: !credentials.is_empty(), credentials, services }
     }
+}
 
+impl CorpKeys {
     fn pair_of(&self, bot: &Puppet) -> Option<&Pair> {
         self.credentials.iter().map(|credential| &credential.pair).find(|pair| **pair == bot.pair)
     }
@@ -98,22 +95,21 @@ impl Directory {
     }
 
     async fn read_keys(&self, corp: &CorpId) -> Result<Option<CorpKeys>> {
-        let declared = self.corps.corp(corp).await?;
-        if let Some(keys) = declared.as_ref().and_then(CorpKeys::declared) {
-            return Ok(Some(keys));
+        let declared = self.corps.corp(corp).await?.map(CorpKeys::from);
+        if declared.as_ref().is_some_and(|keys| keys.is_declared) {
+            return Ok(declared);
         }
         let pairs = self.store.pairs_of(corp).await?;
         if declared.is_none() && pairs.is_empty() {
             return Ok(None);
         }
-        let services = declared.map(|corp| corp.services).unwrap_or_default();
+        let services = declared.map(|keys| keys.services).unwrap_or_default();
         let credentials = pairs.into_iter().map(CallbackCredential::from).collect();
         Ok(Some(CorpKeys { corp: corp.clone(), is_declared: false, credentials, services }))
     }
 
     /// The credentials of all corps, so many at most, as the store has them now: not for the hot path.
     pub async fn all_credentials(&self, limit: usize) -> Result<BTreeMap<CorpId, Vec<CallbackCredential>>> {
-        const PAGE: usize = 1000;
         let declared = self.corps.corps().await?.into_iter().filter(|corp| !corp.credentials.is_empty());
         let mut all: BTreeMap<_, _> = declared.take(limit).map(|corp| (corp.id, corp.credentials)).collect();
         let is_declared: BTreeSet<CorpId> = all.keys().cloned().collect();
@@ -163,16 +159,15 @@ impl Directory {
     /// store goes away before the next one. Returns the number of bots in the store. They count as read long ago: while
     /// the store answers, each is read again when it is needed.
     pub async fn acquaint(&self) -> Result<usize> {
-        const PAGE: usize = 1_000;
         let (mut declared, mut without_credentials, mut changed) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
         let before = self.keys.before();
         for corp in self.corps.corps().await? {
-            match CorpKeys::declared(&corp) {
-                Some(keys) => {
-                    self.keys.remember_old(corp.id.clone(), keys, &before);
-                    declared.insert(corp.id);
-                }
-                None => drop(without_credentials.insert(corp.id, corp.services)),
+            let keys = CorpKeys::from(corp);
+            if keys.is_declared {
+                declared.insert(keys.corp.clone());
+                self.keys.remember_old(keys.corp.clone(), keys, &before);
+            } else {
+                without_credentials.insert(keys.corp, keys.services);
             }
         }
         let (mut pages, mut read) = (PuppetPages::of(&*self.store, PAGE), 0);

@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn what_is_read_ahead_replaces_what_was_read_before_and_nothing_later() {
         let near: NearCache<&str, u8> = NearCache::new();
-        let known = || near.entries.get("bot").and_then(|near| near.value).map(|value| *value);
+        let known = || near.known(&"bot").map(|value| *value);
         near.remember_old("bot", 1, &near.before());
         assert_eq!(known(), Some(1));
         let earlier = near.before();
