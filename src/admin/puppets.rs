@@ -14,7 +14,6 @@ use crate::dispatcher::Dispatcher;
 use crate::domain::{Action, OpenKfId, Puppet};
 use crate::http::audit::{Act, Auditor};
 use crate::http::problem::Problem;
-use crate::store::PuppetPages;
 
 /// A registered bot.
 #[derive(Debug, Serialize, ToSchema)]
@@ -111,15 +110,7 @@ impl Desk {
         let limit = paging.limit()?;
         let after = paging.cursor()?.map(OpenKfId::parse).transpose();
         let after = after.map_err(|error| Problem::invalid(format!("cursor {error}")))?;
-        let mut pages = PuppetPages::behind(self.store.as_ref(), limit + 1, after);
-        let mut puppets = Vec::new();
-        // A page that lacks a damaged row is not the last one.
-        while puppets.len() <= limit
-            && let Some(page) = pages.next().await?
-        {
-            puppets.extend(page);
-        }
-        puppets.truncate(limit + 1);
+        let puppets = self.store.puppets(after.as_ref(), limit + 1).await?;
         let views = puppets.into_iter().map(|puppet| view(puppet, &self.dispatcher)).collect();
         Ok(Page::of(views, limit, |view| view.kf_open_id.to_string()))
     }

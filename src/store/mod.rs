@@ -2,7 +2,8 @@
 //! expiry, and every back end passes the same conformance suite (`tests/it/store/`).
 //!
 //! Times are kept in whole milliseconds, as [`Clock`](crate::domain::Clock) gives them. Lists leave a
-//! damaged row out and log it, so that it hides no other; asking for that row alone fails.
+//! damaged row out and log it, so that it hides no other; asking for that row alone fails. A list with fewer rows than were
+//! asked for is at its end.
 //!
 //! The one decision a reader would question: held events are *inserted and deleted, never
 //! overwritten*. Two writers can then never put an old event over a new one, whatever a back end's

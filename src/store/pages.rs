@@ -13,15 +13,10 @@ pub struct PuppetPages<'s> {
 
 impl<'s> PuppetPages<'s> {
     pub fn of(store: &'s dyn Puppets, size: usize) -> Self {
-        Self::behind(store, size, None)
+        Self { store, size, after: None }
     }
 
-    /// Only of what comes after this one.
-    pub fn behind(store: &'s dyn Puppets, size: usize, after: Option<OpenKfId>) -> Self {
-        Self { store, size, after }
-    }
-
-    /// `None` after the last one. A damaged row is left out of its page, so only an empty page is the end.
+    /// `None` after the last one.
     pub async fn next(&mut self) -> Result<Option<Vec<Puppet>>> {
         let page = self.store.puppets(self.after.as_ref(), self.size).await?;
         let Some(last) = page.last() else { return Ok(None) };

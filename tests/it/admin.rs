@@ -334,6 +334,25 @@ async fn lists_are_paged_by_cursor() {
 }
 
 #[tokio::test]
+async fn a_damaged_row_ends_no_list() {
+    let gateway = Gateway::start(&[]).await;
+    declare(&gateway, CORP, json!([])).await;
+    for number in 1..=5 {
+        let event = json!({ "token": "t", "openKfId": format!("wk-{number}") });
+        let answer = gateway.post(&format!("/callback/decrypted/{CORP}")).json(&event).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    let store = rusqlite::Connection::open(gateway.data_dir().join("gateway.db")).unwrap();
+    let damaged = store.execute("UPDATE held_event SET extra = '{' WHERE kf_id IN ('wk-2', 'wk-3')", ()).unwrap();
+    assert_eq!(damaged, 2);
+    for limit in 1..=3 {
+        let found = pages(&gateway, "/deliveries?", limit).await;
+        let accounts: Vec<&str> = found.iter().map(|item| item["openKfId"].as_str().unwrap()).collect();
+        assert_eq!(accounts, ["wk-1", "wk-4", "wk-5"], "{limit} a page");
+    }
+}
+
+#[tokio::test]
 async fn an_expired_event_is_kept_for_the_operator_who_sends_it_without_its_token() {
     let wecom = crate::harness::wecom().await;
     let gateway = Gateway::start(&[("EVENT_TTL", "500ms"), ("WECOM_API_BASE_URL", &wecom.base_url())]).await;

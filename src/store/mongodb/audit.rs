@@ -1,14 +1,14 @@
 //! The record of changes. Its ids begin with their time, so that the primary key serves every question.
 
 use async_trait::async_trait;
-use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use mongodb::bson::{Document, doc};
 
 use super::MongoStore;
 use super::connection::{Limit, Promise, collection};
-use super::documents::{date, limit, optional, parsed, readable, text, time};
+use super::documents::{date, optional, parsed, text, time};
 use super::error::is_duplicate_key;
+use super::list::{Direction, List};
 use crate::domain::{Action, Actor, AuditEntry, AuditId, Invalid};
 use crate::store::{Audit, Result};
 
@@ -26,13 +26,8 @@ impl Audit for MongoStore {
     }
 
     async fn list_audit(&self, before: Option<&AuditId>, rows: usize) -> Result<Vec<AuditEntry>> {
-        let filter = before.map_or_else(Document::new, |before| doc! { "_id": { "$lt": before.as_str() } });
-        let find = async |db| {
-            let entries = collection(&db, AUDIT, Promise::Durable);
-            entries.find(filter).sort(doc! { "_id": -1 }).limit(limit(rows)).await?.try_collect().await
-        };
-        let documents: Vec<_> = self.connection.run(Limit::Background, find).await?;
-        readable(&documents, read_entry)
+        let entries = List { collection: AUDIT, field: "_id", direction: Direction::Down, filter: Document::new() };
+        entries.page(&self.connection, before.map(AuditId::as_str), rows, read_entry).await
     }
 
     async fn sweep_audit(&self, made_before: Timestamp, keep: usize) -> Result<u64> {

@@ -16,6 +16,7 @@ mod error;
 mod events;
 mod insert;
 mod keys;
+mod list;
 mod pairs;
 mod puppets;
 mod schema;

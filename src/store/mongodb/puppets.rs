@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use mongodb::bson::{Document, doc};
 
 use super::connection::{Limit, Promise, collection};
-use super::documents::{damaged, date, flag, limit, opened, optional, parsed, readable, text, time};
+use super::documents::{damaged, date, flag, opened, optional, parsed, readable, text, time};
+use super::list::{Direction, List};
 use super::{MongoStore, retried};
 use crate::domain::{CorpId, EncodingAesKey, Endpoint, OpenKfId, Pair, Puppet};
 use crate::store::sealed::{MasterKeys, Place};
@@ -31,14 +32,9 @@ impl Puppets for MongoStore {
     }
 
     async fn puppets(&self, after: Option<&OpenKfId>, rows: usize) -> Result<Vec<Puppet>> {
-        // No id is empty, so the empty text is before all of them.
-        let filter = doc! { "kfOpenId": { "$gt": after.map_or("", OpenKfId::as_str) } };
-        let find = async |db| {
-            let puppets = collection(&db, PUPPETS, Promise::Durable);
-            puppets.find(filter).sort(doc! { "kfOpenId": 1 }).limit(limit(rows)).await?.try_collect().await
-        };
-        let documents: Vec<_> = self.connection.run(Limit::Background, find).await?;
-        readable(&documents, |document| read_puppet(&self.keys, document))
+        let all = List { collection: PUPPETS, field: "kfOpenId", direction: Direction::Up, filter: Document::new() };
+        let read = |document: &Document| read_puppet(&self.keys, document);
+        all.page(&self.connection, after.map(OpenKfId::as_str), rows, read).await
     }
 
     async fn pairs_of(&self, corp: &CorpId) -> Result<Vec<Pair>> {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use super::SqliteStore;
-use super::rows::{change, limit, parsed, select, time};
+use super::rows::{List, change, limit, page, parsed, time};
 use crate::domain::{Action, Actor, AuditEntry, AuditId, Invalid};
 use crate::store::{Audit, Result};
 
@@ -15,8 +15,10 @@ const SWEPT_AT_ONCE: usize = 500;
 const APPEND: &str = "
 INSERT INTO audit_entry (id, at, actor, address, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING";
-const NEWEST: &str = "SELECT * FROM audit_entry ORDER BY id DESC LIMIT ?";
-const NEWEST_BEFORE: &str = "SELECT * FROM audit_entry WHERE id < ? ORDER BY id DESC LIMIT ?";
+const NEWEST: List<'_> =
+    List { column: "id", sql: "SELECT * FROM audit_entry WHERE id < ? ORDER BY id DESC LIMIT ?", filter: &[] };
+/// Ids are hexadecimal digits.
+const BEHIND_ALL: &str = "~";
 /// Smaller than the later of the two: the given time's, and the oldest entry that may stay.
 const SWEEP: &str = "
 DELETE FROM audit_entry WHERE id IN (
@@ -44,12 +46,8 @@ impl Audit for SqliteStore {
     }
 
     async fn list_audit(&self, before: Option<&AuditId>, rows: usize) -> Result<Vec<AuditEntry>> {
-        let before = before.cloned();
-        self.read(move |db| match before {
-            Some(before) => select(db, NEWEST_BEFORE, params![before.as_str(), limit(rows)], read_entry),
-            None => select(db, NEWEST, [limit(rows)], read_entry),
-        })
-        .await
+        let before = before.map_or(BEHIND_ALL, AuditId::as_str).to_owned();
+        self.read(move |db| page(db, &NEWEST, &before, rows, read_entry)).await
     }
 
     /// In small steps, so that writes of callbacks come in between.

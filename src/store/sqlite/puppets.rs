@@ -6,14 +6,15 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use super::SqliteStore;
-use super::rows::{change, damaged, limit, opened, optional_time, parsed, select, select_one};
+use super::rows::{List, change, damaged, opened, optional_time, page, parsed, select, select_one};
 use crate::domain::{CorpId, EncodingAesKey, Endpoint, OpenKfId, Pair, Puppet};
 use crate::store::sealed::{MasterKeys, Place};
 use crate::store::{Puppets, Result};
 
 const PUPPET: &str = "SELECT * FROM puppet WHERE kf_id = ?";
 const OF_CORP: &str = "SELECT * FROM puppet WHERE corp_id = ? ORDER BY kf_id";
-const PAGE: &str = "SELECT * FROM puppet WHERE kf_id > ? ORDER BY kf_id LIMIT ?";
+const ALL: List<'_> =
+    List { column: "kf_id", sql: "SELECT * FROM puppet WHERE kf_id > ? ORDER BY kf_id LIMIT ?", filter: &[] };
 const AWAY: &str = "SELECT * FROM puppet WHERE online AND away_since IS NOT NULL ORDER BY kf_id";
 /// SQLite takes `kf_id` from the row that has the maximum.
 const PAIRS: &str = "
@@ -42,8 +43,7 @@ impl Puppets for SqliteStore {
     async fn puppets(&self, after: Option<&OpenKfId>, rows: usize) -> Result<Vec<Puppet>> {
         // No id is empty, so the empty text is before all of them.
         let after = after.map(|kf| kf.as_str().to_owned()).unwrap_or_default();
-        self.read_sealed(move |db, keys| select(db, PAGE, params![after, limit(rows)], |row| read_puppet(keys, row)))
-            .await
+        self.read_sealed(move |db, keys| page(db, &ALL, &after, rows, |row| read_puppet(keys, row))).await
     }
 
     async fn pairs_of(&self, corp: &CorpId) -> Result<Vec<Pair>> {

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, Params, Row, Rows};
+use rusqlite::{Connection, Params, Row};
 
-use crate::domain::{EventId, Invalid, Secret};
+use crate::domain::{Invalid, Secret};
 use crate::store::sealed::{MasterKeys, Place};
 use crate::store::{Result, StoreError};
 
@@ -43,40 +43,61 @@ pub(super) fn select<T>(
     params: impl Params,
     read: impl Fn(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    collect(db.prepare_cached(sql)?.query(params)?, read)
-}
-
-/// As [`select`], of a query that runs already.
-fn collect<T>(mut rows: Rows<'_>, read: impl Fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
-    let mut found = Vec::new();
+    let mut statement = db.prepare_cached(sql)?;
+    let (mut rows, mut found) = (statement.query(params)?, Vec::new());
     while let Some(row) = rows.next()? {
-        match read(row) {
-            Ok(value) => found.push(value),
-            Err(error @ StoreError::Damaged { .. }) => tracing::error!(%error, "a stored row is left out"),
-            Err(error) => return Err(error),
-        }
+        found.extend(readable(read(row))?);
     }
     Ok(found)
 }
 
-/// A page of a list: the query's first parameter is the id to start after, then come the values of its
-/// filter, and last the limit.
+fn readable<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(error @ StoreError::Damaged { .. }) => {
+            tracing::error!(%error, "a stored row is left out");
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
+}
+
+/// A list in the order of a column, from any place on.
+#[derive(Debug)]
+pub(super) struct List<'a> {
+    pub column: &'static str,
+    /// The first parameter is the column's value to start behind, then come those of the filter, and last
+    /// the limit.
+    pub sql: &'a str,
+    pub filter: &'a [String],
+}
+
+/// So many readable rows of the list, fewer only at its end: a damaged one is left out, and another comes in its place.
 pub(super) fn page<T>(
     db: &Connection,
-    (sql, filtered): (String, Vec<String>),
-    after: Option<&EventId>,
+    list: &List<'_>,
+    behind: &str,
     rows: usize,
     read: impl Fn(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let mut values = vec![after.map_or_else(String::new, ToString::to_string)];
-    values.extend(filtered);
-    let last = values.len() + 1;
-    let mut statement = db.prepare_cached(&sql)?;
-    for (at, value) in (1..).zip(&values) {
-        statement.raw_bind_parameter(at, value)?;
+    let mut statement = db.prepare_cached(list.sql)?;
+    let (mut found, mut behind) = (Vec::new(), behind.to_owned());
+    loop {
+        let wanted = rows - found.len();
+        statement.raw_bind_parameter(1, &behind)?;
+        for (at, value) in (2..).zip(list.filter) {
+            statement.raw_bind_parameter(at, value)?;
+        }
+        statement.raw_bind_parameter(list.filter.len() + 2, limit(wanted))?;
+        let (mut page, mut seen) = (statement.raw_query(), 0);
+        while let Some(row) = page.next()? {
+            seen += 1;
+            behind = row.get(list.column)?;
+            found.extend(readable(read(row))?);
+        }
+        if seen < wanted || found.len() == rows {
+            return Ok(found);
+        }
     }
-    statement.raw_bind_parameter(last, limit(rows))?;
-    collect(statement.raw_query(), read)
 }
 
 /// Runs one statement; returns how many rows it changed.

@@ -102,6 +102,7 @@ async fn a_value_of_another_row_is_damaged_and_hides_no_other(kind: MongoKind) {
     assert!(matches!(&damaged, StoreError::Damaged { place, .. } if place == "corp_secret of puppet wk2"), "{damaged}");
     let others = vec![puppet("ww1", "wk1"), puppet("ww1", "wk3")];
     assert_eq!(store.puppets_of(&corp_id("ww1")).await, Ok(others.clone()));
+    assert_eq!(store.puppets(Some(&kf_id("wk1")), 1).await, Ok(others[1..].to_vec()), "nor does it end a list");
 
     let changed = open_with(&uri, keys(&[&new, &old])).await.unwrap();
     assert_eq!(changed.puppets_of(&corp_id("ww1")).await, Ok(others), "nor does it stop a change of keys");

@@ -11,7 +11,8 @@ use super::document::{EXPIRED, LIVE, read_account, read_held, state_text};
 use crate::domain::{Account, CorpId, EventId};
 use crate::store::mongodb::MongoStore;
 use crate::store::mongodb::connection::{Limit, Promise, collection};
-use crate::store::mongodb::documents::{date, limit, number, readable, text};
+use crate::store::mongodb::documents::{date, number, readable, text};
+use crate::store::mongodb::list::{Direction, List};
 use crate::store::mongodb::puppets::PUPPETS;
 use crate::store::{HeldEvent, HeldFilter, Result};
 
@@ -24,7 +25,7 @@ pub(super) async fn list(
     after: Option<&EventId>,
     rows: usize,
 ) -> Result<Vec<HeldEvent>> {
-    let mut query = doc! { "_id": { "$gt": after.map_or("", EventId::as_str) } };
+    let mut query = Document::new();
     if let Some(state) = filter.state {
         query.insert("state", state_text(state));
     }
@@ -34,12 +35,8 @@ pub(super) async fn list(
     if let Some(kf) = &filter.kf {
         query.insert("kf", kf.as_str());
     }
-    let find = async |db| {
-        let held = collection(&db, HELD, Promise::Light);
-        held.find(query).sort(doc! { "_id": 1 }).limit(limit(rows)).await?.try_collect().await
-    };
-    let found: Vec<Document> = store.connection.run(Limit::Background, find).await?;
-    readable(&found, read_held)
+    let wanted = List { collection: HELD, field: "_id", direction: Direction::Up, filter: query };
+    wanted.page(&store.connection, after.map(EventId::as_str), rows, read_held).await
 }
 
 /// The live rows of each account, counted by the server.

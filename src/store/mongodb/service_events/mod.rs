@@ -7,7 +7,6 @@ mod lead;
 mod trim;
 
 use async_trait::async_trait;
-use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use mongodb::bson::{Document, doc};
 
@@ -15,7 +14,8 @@ pub(super) use self::append::Appender;
 use self::document::{DELIVERED, EXPIRED, LIVE, read_queued, state_text};
 use super::MongoStore;
 use super::connection::{Limit, Promise, collection};
-use super::documents::{date, limit, parsed, readable};
+use super::documents::{date, parsed};
+use super::list::{Direction, List};
 use crate::domain::{EventId, ServiceKey};
 use crate::store::{FailedTry, Lease, QueueBounds, QueueFilter, QueuedEvent, Result, ServiceEvents};
 
@@ -32,6 +32,10 @@ fn all_of(service: &ServiceKey) -> Document {
 
 fn undelivered() -> Document {
     doc! { "$in": [LIVE, EXPIRED] }
+}
+
+fn in_order(filter: Document) -> List {
+    List { collection: QUEUED, field: "order", direction: Direction::Up, filter }
 }
 
 fn orders(ids: &[EventId]) -> Vec<&str> {
@@ -53,13 +57,7 @@ impl ServiceEvents for MongoStore {
     }
 
     async fn oldest_queued(&self, service: &ServiceKey, rows: usize) -> Result<Vec<QueuedEvent>> {
-        let filter = live_of(service);
-        let find = async |db| {
-            let queued = collection(&db, QUEUED, Promise::Light);
-            queued.find(filter).sort(doc! { "order": 1 }).limit(limit(rows)).await?.try_collect().await
-        };
-        let found: Vec<Document> = self.connection.run(Limit::Background, find).await?;
-        readable(&found, read_queued)
+        in_order(live_of(service)).page(&self.connection, None, rows, read_queued).await
     }
 
     async fn settle_queued(&self, service: &ServiceKey, ids: &[EventId], at: Timestamp) -> Result<()> {
@@ -127,7 +125,7 @@ impl ServiceEvents for MongoStore {
         after: Option<&EventId>,
         rows: usize,
     ) -> Result<Vec<QueuedEvent>> {
-        let mut query = doc! { "order": { "$gt": after.map_or("", EventId::as_str) } };
+        let mut query = Document::new();
         match filter.state {
             Some(state) => query.insert("state", state_text(state)),
             None => query.insert("state", undelivered()),
@@ -138,12 +136,7 @@ impl ServiceEvents for MongoStore {
         if let Some(service) = &filter.service {
             query.insert("service", service.as_str());
         }
-        let find = async |db| {
-            let queued = collection(&db, QUEUED, Promise::Light);
-            queued.find(query).sort(doc! { "order": 1 }).limit(limit(rows)).await?.try_collect().await
-        };
-        let found: Vec<Document> = self.connection.run(Limit::Background, find).await?;
-        readable(&found, read_queued)
+        in_order(query).page(&self.connection, after.map(EventId::as_str), rows, read_queued).await
     }
 
     async fn revive_queued(&self, id: &EventId, at: Timestamp, expires_at: Timestamp) -> Result<bool> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::row::{read_held, state_text};
 use crate::domain::{Account, CorpId, EventId, OpenKfId};
-use crate::store::sqlite::rows::{change, limit, page, parsed, select, unsigned, value};
+use crate::store::sqlite::rows::{List, change, limit, page, parsed, select, unsigned, value};
 use crate::store::{HeldEvent, HeldFilter, Result};
 
 const WAITING: &str = "SELECT DISTINCT kf_id, corp_id FROM held_event WHERE state = 'live' ORDER BY kf_id, corp_id";
@@ -25,7 +25,9 @@ pub(super) fn list(
     after: Option<&EventId>,
     rows: usize,
 ) -> Result<Vec<HeldEvent>> {
-    page(db, query(filter), after, rows, read_held)
+    let (sql, filter) = query(filter);
+    let list = List { column: "id", sql: &sql, filter: &filter };
+    page(db, &list, after.map_or("", EventId::as_str), rows, read_held)
 }
 
 /// The query of a page with the values of its filter; before these stands the id to start after,

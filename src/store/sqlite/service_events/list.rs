@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::row::{read_queued, state_text};
 use crate::domain::EventId;
-use crate::store::sqlite::rows::page;
+use crate::store::sqlite::rows::{List, page};
 use crate::store::{QueueFilter, QueuedEvent, Result};
 
 pub(super) fn list(
@@ -13,7 +13,9 @@ pub(super) fn list(
     after: Option<&EventId>,
     rows: usize,
 ) -> Result<Vec<QueuedEvent>> {
-    page(db, query(filter), after, rows, read_queued)
+    let (sql, filter) = query(filter);
+    let list = List { column: "id", sql: &sql, filter: &filter };
+    page(db, &list, after.map_or("", EventId::as_str), rows, read_queued)
 }
 
 /// The query of a page with the values of its filter; before these stands the id to start after, behind

@@ -13,13 +13,13 @@ use rusqlite::{Connection, params};
 
 use self::row::{insert, read_queued};
 use super::SqliteStore;
-use super::rows::{change, limit, parsed, select, select_one};
+use super::rows::{List, change, page, parsed, select, select_one};
 use crate::domain::{EventId, ServiceKey};
 use crate::store::{FailedTry, Lease, QueueBounds, QueueFilter, QueuedEvent, Result, ServiceEvents};
 
 const OLDEST: &str = "
 SELECT * FROM service_event WHERE id IN (
-  SELECT id FROM service_event WHERE queue = ?1 AND state = 'live' ORDER BY id LIMIT ?2)
+  SELECT id FROM service_event WHERE id > ?1 AND queue = ?2 AND state = 'live' ORDER BY id LIMIT ?3)
 ORDER BY id";
 const BY_ID: &str = "SELECT * FROM service_event WHERE id = ?";
 const DELETE: &str = "DELETE FROM service_event WHERE id = ?1 AND queue = ?2";
@@ -63,8 +63,12 @@ impl ServiceEvents for SqliteStore {
     }
 
     async fn oldest_queued(&self, service: &ServiceKey, rows: usize) -> Result<Vec<QueuedEvent>> {
-        let queue = service.to_string();
-        self.read(move |db| select(db, OLDEST, params![queue, limit(rows)], read_queued)).await
+        let filter = [service.to_string()];
+        self.read(move |db| {
+            let oldest = List { column: "id", sql: OLDEST, filter: &filter };
+            page(db, &oldest, "", rows, read_queued)
+        })
+        .await
     }
 
     async fn settle_queued(&self, service: &ServiceKey, ids: &[EventId], _at: Timestamp) -> Result<()> {

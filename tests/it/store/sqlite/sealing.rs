@@ -130,7 +130,7 @@ async fn a_value_that_was_moved_or_changed_is_damaged_and_hides_no_other() {
     assert!(matches!(&damaged, StoreError::Damaged { place, .. } if place == "corp_secret of puppet wk2"), "{damaged}");
     let others = vec![puppet("ww1", "wk1"), puppet("ww1", "wk3")];
     assert_eq!(store.puppets_of(&corp_id("ww1")).await, Ok(others.clone()));
-    let (mut pages, mut walked) = (PuppetPages::of(&store, 2), Vec::new());
+    let (mut pages, mut walked) = (PuppetPages::of(&store, 1), Vec::new());
     while let Some(page) = pages.next().await.unwrap() {
         walked.extend(page);
     }
