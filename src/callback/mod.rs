@@ -266,7 +266,7 @@ impl Callbacks {
             Ok(Ok(bots)) => bots,
             Ok(Err(_)) | Err(_) => return Err(Refusal::StoreUnavailable),
         };
-        let submits = bots.into_iter().map(|bot| self.submit(event.to(bot.kf_id, Map::new(), None), deadline));
+        let submits = bots.into_iter().map(|bot| self.submit(event.to(bot.kf, Map::new(), None), deadline));
         futures::future::join_all(submits).await.into_iter().collect()
     }
 }

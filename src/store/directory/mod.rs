@@ -43,6 +43,26 @@ impl From<Corp> for CorpKeys {
 }
 
 impl CorpKeys {
+    /// Of a corp that is declared just now. Without credentials it goes on with those of its bots, if they are known.
+    fn declared(corp: &Corp, known: Option<Arc<Self>>) -> Option<Self> {
+        let keys = Self::from(corp.clone());
+        if keys.is_declared {
+            return Some(keys);
+        }
+        let of_bots = known.filter(|known| !known.is_declared)?;
+        Some(Self { credentials: of_bots.credentials.clone(), ..keys })
+    }
+
+    /// With the pair of a bot that registered just now, where bots' pairs count.
+    fn with_pair_of(&self, bot: &Puppet) -> Self {
+        let Self { corp, is_declared, credentials, services } = self;
+        let pair = (!is_declared).then(|| CallbackCredential::from(bot.pair.clone()));
+        let others =
+            credentials.iter().filter(|credential| Some(&credential.pair) != pair.as_ref().map(|new| &new.pair));
+        let credentials = pair.iter().chain(others).cloned().collect();
+        Self { corp: corp.clone(), is_declared: *is_declared, credentials, services: services.clone() }
+    }
+
     fn pair_of(&self, bot: &Puppet) -> Option<&Pair> {
         self.credentials.iter().map(|credential| &credential.pair).find(|pair| **pair == bot.pair)
     }
@@ -207,11 +227,21 @@ impl Directory {
         Ok(puppet.filter(|puppet| puppet.online && puppet.corp_id == account.corp))
     }
 
-    /// Every online bot of the corp.
-    pub async fn online_bots(&self, corp: &CorpId) -> Result<Vec<Puppet>> {
-        let mut puppets = self.store.puppets_of(corp).await?;
-        puppets.retain(|puppet| puppet.online);
-        Ok(puppets)
+    /// Every online bot of the corp: while the store is away, those that are known.
+    pub async fn online_bots(&self, corp: &CorpId) -> Result<Vec<Account>> {
+        let accounts: Vec<Account> = match self.store.puppets_of(corp).await {
+            Ok(bots) => bots.iter().filter(|bot| bot.online).map(Puppet::account).collect(),
+            Err(StoreError::Unavailable(reason)) => {
+                let known = self.puppets.all().filter(|(_, bot)| bot.online && bot.corp_id == *corp);
+                let known: Vec<Account> = known.map(|(_, bot)| bot.account()).collect();
+                if known.is_empty() {
+                    return Err(StoreError::Unavailable(reason));
+                }
+                known
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(accounts)
     }
 
     /// Every online bot that is marked away.
@@ -222,36 +252,42 @@ impl Directory {
     pub async fn put_puppet(&self, puppet: &Puppet) -> Result<()> {
         let before = self.puppet(&puppet.kf_id).await.ok().flatten();
         self.store.put_puppet(puppet).await?;
-        self.puppets.changed(&puppet.kf_id);
+        self.puppets.changed(&puppet.kf_id, self.source.sharing, |_| Some(Arc::new(puppet.clone())));
         // Bots restart often and bring the same pair: then the corp's keys are what they were.
         let same = |before: &Puppet| before.corp_id == puppet.corp_id && before.pair == puppet.pair;
         if !before.as_deref().is_some_and(same) {
-            self.keys.changed(&puppet.corp_id);
             if let Some(before) = before {
-                self.keys.changed(&before.corp_id);
+                self.keys.changed(&before.corp_id, self.source.sharing, |keys| keys);
             }
+            let with_pair = |keys: Arc<CorpKeys>| Arc::new(keys.with_pair_of(puppet));
+            self.keys.changed(&puppet.corp_id, self.source.sharing, |keys| keys.map(with_pair));
         }
         Ok(())
     }
 
     pub async fn set_offline(&self, kf: &OpenKfId, at: Timestamp) -> Result<bool> {
         let found = self.store.set_offline(kf, at).await?;
-        self.puppets.changed(kf);
+        let offline = |bot: Arc<Puppet>| Puppet { online: false, last_online_at: Some(at), ..(*bot).clone() };
+        self.puppets.changed(kf, self.source.sharing, |bot| bot.map(|bot| Arc::new(offline(bot))));
         Ok(found)
     }
 
     pub async fn set_away(&self, puppet: &Puppet, since: Option<Timestamp>) -> Result<bool> {
         let noted = self.store.set_away(&puppet.kf_id, puppet.registered_at, since).await?;
-        self.puppets.changed(&puppet.kf_id);
+        let away = |bot: Arc<Puppet>| match noted && bot.registered_at == puppet.registered_at {
+            true => Arc::new(Puppet { away_since: since, ..(*bot).clone() }),
+            false => bot,
+        };
+        self.puppets.changed(&puppet.kf_id, self.source.sharing, |bot| bot.map(away));
         Ok(noted)
     }
 
     pub async fn delete_puppet(&self, kf: &OpenKfId) -> Result<bool> {
         let before = self.puppet(kf).await.ok().flatten();
         let found = self.store.delete_puppet(kf).await?;
-        self.puppets.changed(kf);
+        self.puppets.changed(kf, self.source.sharing, |_| None);
         if let Some(before) = before {
-            self.keys.changed(&before.corp_id);
+            self.keys.changed(&before.corp_id, self.source.sharing, |keys| keys);
         }
         Ok(found)
     }
@@ -264,15 +300,15 @@ impl Directory {
 
     pub async fn put_corp(&self, corp: &Corp) -> Result<()> {
         self.corps.put_corp(corp).await?;
-        self.keys.changed(&corp.id);
-        self.proxies.changed(&corp.id);
+        self.keys.changed(&corp.id, self.source.sharing, |known| CorpKeys::declared(corp, known).map(Arc::new));
+        self.proxies.changed(&corp.id, self.source.sharing, |_| Some(Arc::new(corp.wecom_proxy.clone())));
         Ok(())
     }
 
     pub async fn delete_corp(&self, id: &CorpId) -> Result<bool> {
         let found = self.corps.delete_corp(id).await?;
-        self.keys.changed(id);
-        self.proxies.changed(id);
+        self.keys.changed(id, self.source.sharing, |_| None);
+        self.proxies.changed(id, self.source.sharing, |_| None);
         Ok(found)
     }
 

@@ -84,11 +84,18 @@ where
         Before { at: Instant::now(), changes: self.shards.iter().map(|shard| *shard.changes.lock()).collect() }
     }
 
-    /// The key's value was changed in the store.
-    pub(super) fn changed(&self, key: &K) {
+    /// The key's value was changed in the store, to what `now` makes of the value that was known. Of a shared store that
+    /// serves if the store goes away before it is read; `None`: nothing can be said.
+    pub(super) fn changed(&self, key: &K, sharing: Sharing, now: impl FnOnce(Option<Arc<T>>) -> Option<Arc<T>>) {
         let mut changes = self.shard(key).changes.lock();
         *changes += 1;
-        self.entries.invalidate(key);
+        // Two changes at a time may come here in another order than to the store: so it is read again in any case.
+        let unread = Instant::now().checked_sub(SHARED_FRESHNESS).filter(|_| sharing == Sharing::Replicas);
+        let value = unread.and_then(|read_at| Some((now(self.known(key))?, read_at)));
+        match value {
+            Some((value, read_at)) => self.entries.insert(key.clone(), Near { value: Some(value), read_at }),
+            None => self.entries.invalidate(key),
+        }
     }
 
     /// Any value may have been changed.
@@ -259,8 +266,21 @@ mod tests {
         near.remember_old("bot", 1, &earlier);
         assert_eq!(known(), Some(3), "it was read since");
         let before = near.before();
-        near.changed(&"bot");
+        near.changed(&"bot", Sharing::Exclusive, |_| None);
         near.remember_old("bot", 1, &before);
         assert_eq!(known(), None, "it was changed since");
+    }
+
+    #[tokio::test]
+    async fn what_was_changed_is_read_again_and_serves_while_the_store_is_away() {
+        let near: NearCache<&str, u8> = NearCache::new();
+        let source = Source::new(Sharing::Replicas);
+        let away = async || Err(StoreError::Unavailable("unplugged".to_owned()));
+        near.changed(&"bot", source.sharing, |known| known.or(Some(Arc::new(1))));
+        assert_eq!(near.get(&"bot", &source, away).await, Ok(Some(Arc::new(1))));
+        near.changed(&"bot", source.sharing, |known| known.map(|value| Arc::new(*value + 1)));
+        assert_eq!(near.get(&"bot", &source, away).await, Ok(Some(Arc::new(2))));
+        tokio::time::sleep(ASK_AGAIN).await;
+        assert_eq!(near.get(&"bot", &source, async || Ok(Some(7))).await, Ok(Some(Arc::new(7))));
     }
 }
