@@ -12,6 +12,9 @@ use crate::wecom::Granted;
 /// The longest time before its expiry that a token is renewed.
 const LONGEST_WINDOW: Duration = Duration::from_secs(600);
 
+/// Upstream's clock counts a token's life from later than ours, by so much at most.
+const CLOCK_APART: Duration = Duration::from_secs(1);
+
 /// The whole seconds that remain; 0 when it has expired.
 pub(super) fn seconds_left(token: &StoredToken, now: Timestamp) -> u64 {
     u64::try_from(token.expires_at.duration_since(now).as_secs()).unwrap_or_default()
@@ -24,7 +27,7 @@ pub(super) fn is_live(token: &StoredToken, now: Timestamp) -> bool {
 /// The token that a grant, asked for at `asked_at`, leaves in the cache.
 ///
 /// WeCom may answer with the token it granted before, and then says nothing reliable about its life:
-/// that ends when it would have. Once it is over, WeCom's answer is all there is.
+/// that ends when it would have, to the millisecond. Once it is over, WeCom's answer is all there is.
 pub(super) fn after_grant(
     app: AppKey,
     old: Option<&StoredToken>,
@@ -32,7 +35,7 @@ pub(super) fn after_grant(
     asked_at: Timestamp,
 ) -> StoredToken {
     let claimed = asked_at.checked_add(granted.expires_in).unwrap_or(Timestamp::MAX);
-    let same = old.filter(|old| is_live(old, asked_at) && old.access_token == granted.access_token);
+    let same = old.filter(|old| old.expires_at > asked_at && old.access_token == granted.access_token);
     // Later than the one it replaces even when the clock was set back, or no cache would take it.
     let after_old = old.and_then(|old| old.fetched_at.checked_add(Duration::from_millis(1)).ok());
     StoredToken {
@@ -42,6 +45,14 @@ pub(super) fn after_grant(
         expires_at: same.map_or(claimed, |old| old.expires_at.min(claimed)),
         renewed_to_same: same.is_some(),
     }
+}
+
+/// How long to wait before upstream is asked to replace a token that is as good as over, and that it grants again
+/// until the very end: by its clock, which began to count when the token was made, a moment after it was asked for.
+pub(super) fn until_replaceable(old: &StoredToken, now: Timestamp) -> Option<Duration> {
+    let certain = old.expires_at.checked_add(CLOCK_APART).ok()?;
+    let over = old.renewed_to_same && !is_live(old, now);
+    Duration::try_from(certain.duration_since(now)).ok().filter(|wait| over && !wait.is_zero())
 }
 
 /// When a token in use is renewed ahead of its expiry: in the last tenth of its life, ten minutes at
@@ -87,6 +98,19 @@ mod tests {
         assert_eq!(renewal_at(&second), None);
         let after_its_end = after_grant(key, Some(&second), granted("T", 7200), at(7200));
         assert_eq!((after_its_end.expires_at, after_its_end.renewed_to_same), (at(14_400), false));
+    }
+
+    #[test]
+    fn the_same_token_in_its_last_moment_does_not_live_longer_and_is_asked_for_again_after_it() {
+        let key = app("ww1", "s").key();
+        let first = after_grant(key.clone(), None, granted("T", 7200), at(0));
+        let nearly_over = Timestamp::from_millisecond(7_199_500).unwrap();
+        assert_eq!(until_replaceable(&first, nearly_over), None, "upstream may have another one");
+        let second = after_grant(key, Some(&first), granted("T", 7200), nearly_over);
+        assert_eq!((second.expires_at, second.renewed_to_same), (at(7200), true));
+        assert_eq!(until_replaceable(&second, nearly_over), Some(Duration::from_millis(1_500)));
+        assert_eq!(until_replaceable(&second, at(7201)), None);
+        assert_eq!(until_replaceable(&second, at(7100)), None, "it lives");
     }
 
     #[test]

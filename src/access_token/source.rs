@@ -167,6 +167,9 @@ impl Source {
         cached: Option<&StoredToken>,
         place: Option<Place>,
     ) -> Outcome {
+        if let Some(wait) = cached.and_then(|old| life::until_replaceable(old, self.clock.now())) {
+            tokio::time::sleep(wait).await;
+        }
         let (asked_at, started) = (self.clock.now(), Instant::now());
         let answer = self.wecom.gettoken(app, purpose.invalid_token(cached)).await.map_err(TokenError::from);
         histogram!("wxkf_access_token_refresh_duration_seconds").record(started.elapsed());
@@ -184,6 +187,10 @@ impl Source {
                     same = token.renewed_to_same, "obtained an access token");
                 let token = self.cache.put(token).await;
                 self.ledger.open(app, key).granted(replaced);
+                // The one before once more, which is over: there is another one a moment later.
+                if cached.is_some() && life::until_replaceable(&token, self.clock.now()).is_some() {
+                    return Box::pin(self.ask(app, key, purpose, Some(&token), None)).await;
+                }
                 Ok(token)
             }
             Err(error) => {

@@ -92,6 +92,18 @@ async fn an_expired_token_is_fetched_anew_and_the_same_one_believed() {
 }
 
 #[tokio::test]
+async fn the_same_token_in_its_last_moment_is_not_taken_for_a_new_one() {
+    let bench = Bench::new(same_token).await;
+    let app = app("ww1", "s");
+    bench.tokens.lease(&app).await.unwrap();
+    let expires_at = bench.tokens.list().await[0].expires_at.unwrap();
+    bench.clock.advance(Duration::from_secs(LIFE) - Duration::from_millis(500));
+    let lease = bench.tokens.lease(&app).await.unwrap();
+    assert!(bench.clock.now() > expires_at, "asked for once more when the old one is over");
+    assert_eq!((bench.wecom.calls(), lease.expires_in), (3, LIFE - 1));
+}
+
+#[tokio::test]
 async fn a_token_in_use_is_renewed_ahead_and_an_unused_one_is_not() {
     let bench = Bench::new(new_tokens).await;
     let app = app("ww1", "s");
