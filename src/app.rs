@@ -158,12 +158,12 @@ pub struct Starting {
 impl Starting {
     /// Waits for a store that is away, then starts the background work.
     pub async fn finish(self) -> Result<(), BuildError> {
-        let mut told = false;
+        let mut told = String::new();
         while let Err(error) = self.store.prepare().await {
             let StoreError::Unavailable(reason) = error else { return Err(BuildError::Unusable(error)) };
-            if !told {
+            if reason != told {
                 warn!(store = self.store.name(), reason, "waiting for the store");
-                told = true;
+                told = reason;
             }
             if !self.tasks.pause(STORE_PAUSE).await {
                 return Ok(());

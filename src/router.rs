@@ -20,6 +20,7 @@ use crate::proxy::forward;
 use crate::{access_token, admin, callback, console, manager, proxy};
 
 pub use crate::http::routes::Routes;
+use crate::http::routes::to_one_spelling;
 
 /// What WeCom calls. Its signature is the door.
 fn wecom() -> OpenApiRouter<AppState> {
@@ -65,12 +66,14 @@ fn operators() -> OpenApiRouter<AppState> {
         .routes(routes!(admin::audit::list))
 }
 
-/// What probes, scrapers and readers call.
-fn operations() -> OpenApiRouter<AppState> {
+/// What probes and scrapers call.
+fn probes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(health::livez)).routes(routes!(health::readyz)).routes(routes!(health::metrics))
+}
+
+/// What readers call, of bots and services as well as of operators.
+fn documents() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(health::livez))
-        .routes(routes!(health::readyz))
-        .routes(routes!(health::metrics))
         .routes(routes!(openapi::serve))
         .routes(routes!(openapi::docs::page))
         .route("/docs/{*file}", get(openapi::docs::file))
@@ -127,7 +130,8 @@ pub fn document() -> Document {
         .merge(registry())
         .merge(changes_of_registry())
         .merge(operators())
-        .merge(operations());
+        .merge(probes())
+        .merge(documents());
     let mut document = routes.into_openapi();
     openapi::name_items_of_pages(&mut document);
     openapi::describe_doors(&mut document);
@@ -140,7 +144,7 @@ pub fn document() -> Document {
 pub enum Audience {
     /// `PORT` without `OPS_PORT`: everything.
     Everybody,
-    /// `PORT` beside `OPS_PORT`: WeCom and bots.
+    /// `PORT` beside `OPS_PORT`: WeCom, bots, and the document.
     Services,
     /// `PUBLIC_PORT`: the callback alone.
     Public,
@@ -166,25 +170,33 @@ pub fn routes(audience: Audience, app: &App) -> Routes {
         let guarded = changing.route_layer(from_fn_with_state(admins, auth::require_admin_token));
         guarded.layer(map_response(problem::in_one_shape)).layer(from_fn(meters::measured))
     };
-    let operations = operations().layer(Extension(document()));
+    let documents = || documents().layer(Extension(document())).layer(map_response(problem::in_one_shape));
+    let operations = || documents().merge(probes().layer(map_response(problem::in_one_shape)));
+    let sessions = Sessions::new(app.doors.admins.clone(), Clock::from_ref(&app.state));
     let console = || {
-        let sessions = Sessions::new(app.doors.admins.clone(), Clock::from_ref(&app.state));
         let changing = console().route_layer(to_its_end());
         let guarded = changing.route_layer(from_fn_with_state(sessions.clone(), session::require_session));
         let all = guarded.merge(console_door()).layer(Extension(sessions.clone()));
-        all.layer(from_fn_with_state(sessions, session::require_token)).layer(map_response(console::dress))
+        all.layer(from_fn_with_state(sessions.clone(), session::require_token)).layer(map_response(console::dress))
     };
     let routes = match audience {
-        Audience::Everybody => traced(wecom().merge(bots()).merge(operators())).merge(operations).merge(console()),
-        Audience::Services => traced(wecom().merge(bots())),
+        Audience::Everybody => traced(wecom().merge(bots()).merge(operators())).merge(operations()).merge(console()),
+        Audience::Services => traced(wecom().merge(bots())).merge(documents()),
         // WeCom uses these two methods; what else there is to learn is nobody's business.
         Audience::Public => traced(wecom()).layer(from_fn(only_get_and_post)),
-        Audience::Operators => traced(operators()).merge(operations).merge(console()),
+        Audience::Operators => traced(operators()).merge(operations()).merge(console()),
     };
     let (router, _document) = routes.split_for_parts();
+    let spelled_console = || {
+        let pages =
+            Router::new().route("/console/", get(to_one_spelling)).route("/console/{*path}", get(to_one_spelling));
+        pages.layer(from_fn_with_state(sessions.clone(), session::require_token)).layer(map_response(console::dress))
+    };
+    let spelled_docs = || Router::new().route("/docs/", get(to_one_spelling));
     let as_spelled = match audience {
-        Audience::Everybody | Audience::Operators => Router::new().route("/console/", get(console::to_one_spelling)),
-        Audience::Services | Audience::Public => Router::new(),
+        Audience::Everybody | Audience::Operators => spelled_docs().merge(spelled_console()),
+        Audience::Services => spelled_docs(),
+        Audience::Public => Router::new(),
     };
     Routes::forgiving(router.with_state(app.state.clone()), as_spelled)
 }

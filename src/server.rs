@@ -62,7 +62,7 @@ const CUT: Duration = Duration::from_millis(100);
 
 /// A port that could not be had.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({setting}): {source}")]
+#[error("cannot listen on {address} ({setting})")]
 pub struct BindError {
     pub address: SocketAddr,
     /// The variable that names the port.

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::query::{self, BadQuery};
 use super::{AccessTokens, Lease, TokenError};
-use crate::http::auth::Caller;
+use crate::http::auth::Admission;
 use crate::wecom::{Errcode, LOOP_HEADER};
 
 /// The query, for the document alone: it is read by hand, because its faults are answered in WeCom's
@@ -74,8 +74,8 @@ impl TokenAnswer<'_> {
         (status = 200, description = "The token, or an errcode", body = TokenAnswer),
     ),
 )]
-pub async fn corp_access_token(State(tokens): State<AccessTokens>, _: Caller, request: Request) -> Response {
-    answer(&tokens, request.uri().query(), request.headers()).await
+pub async fn corp_access_token(State(tokens): State<AccessTokens>, caller: Admission, request: Request) -> Response {
+    answer(&tokens, caller, request.uri().query(), request.headers()).await
 }
 
 /// Get an app's access token, as bots do
@@ -87,15 +87,19 @@ pub async fn corp_access_token(State(tokens): State<AccessTokens>, _: Caller, re
         (status = 200, description = "The token, or an errcode", body = TokenAnswer),
     ),
 )]
-pub async fn puppet_get_token(State(tokens): State<AccessTokens>, _: Caller, request: Request) -> Response {
-    answer(&tokens, request.uri().query(), request.headers()).await
+pub async fn puppet_get_token(State(tokens): State<AccessTokens>, caller: Admission, request: Request) -> Response {
+    answer(&tokens, caller, request.uri().query(), request.headers()).await
 }
 
-/// Answers a token request, whatever its path: the proxy has `gettoken` answered here too.
-pub async fn answer(tokens: &AccessTokens, query: Option<&str>, headers: &HeaderMap) -> Response {
+/// Answers a token request, whatever its path: the proxy has `gettoken` answered here too. A gateway that asks itself
+/// is told so first: it knows no password for itself.
+pub async fn answer(tokens: &AccessTokens, caller: Admission, query: Option<&str>, headers: &HeaderMap) -> Response {
     if tokens.leads_back(headers.get(LOOP_HEADER)) {
         let errmsg = "ACCESS_TOKEN_URL leads back to this gateway: point it at WeCom or at a token service";
         return TokenAnswer::refused(Errcode::UNREACHABLE, errmsg.to_owned());
+    }
+    if let Err(refusal) = caller {
+        return refusal;
     }
     let asked = match query::parse(query.unwrap_or_default()) {
         Ok(asked) => asked,
@@ -122,13 +126,14 @@ mod tests {
     use super::super::TokenSettings;
     use super::super::testkit::{Bench, assemble};
     use super::*;
+    use crate::http::auth::Caller;
     use crate::wecom::WecomSettings;
     use crate::wecom::fake::{FakeWecom, Reply, client, grant, refusal};
 
     /// Without the door.
     fn router(tokens: AccessTokens) -> Router {
         let answered = async |State(tokens): State<AccessTokens>, request: Request| {
-            answer(&tokens, request.uri().query(), request.headers()).await
+            answer(&tokens, Ok(Caller::Anybody), request.uri().query(), request.headers()).await
         };
         Router::new().fallback(answered).with_state(tokens)
     }

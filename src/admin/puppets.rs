@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Desk, Page, Paging};
-use crate::dispatcher::Dispatcher;
+use crate::dispatcher::{Dispatcher, FailedAttempt, LastAttempts};
 use crate::domain::{Action, OpenKfId, Puppet};
 use crate::http::audit::{Act, Auditor};
 use crate::http::problem::Problem;
@@ -36,6 +36,11 @@ pub struct PuppetView {
     pub away_since: Option<String>,
     /// The last attempt that this replica made on it.
     pub last_attempt: Option<LastAttemptView>,
+    /// When this replica delivered to it last.
+    #[schema(example = "2026-01-31T12:00:00Z")]
+    pub last_delivery_at: Option<String>,
+    /// The last attempt of this replica that failed, whatever was delivered since.
+    pub last_error: Option<LastErrorView>,
 }
 
 /// The last attempt on a bot.
@@ -49,10 +54,31 @@ pub struct LastAttemptView {
     pub error: Option<String>,
 }
 
+/// An attempt that failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LastErrorView {
+    #[schema(example = "2026-01-31T12:00:00Z")]
+    pub at: String,
+    #[schema(example = "the bot answered 500 Internal Server Error")]
+    pub error: String,
+}
+
+impl From<&FailedAttempt> for LastErrorView {
+    fn from(failed: &FailedAttempt) -> Self {
+        Self { at: failed.at.to_string(), error: failed.error.clone() }
+    }
+}
+
+/// Of both, the later one.
+fn last_attempt(last: &LastAttempts) -> Option<LastAttemptView> {
+    if let Some(failed) = last.standing_failure() {
+        return Some(LastAttemptView { at: failed.at.to_string(), error: Some(failed.error.clone()) });
+    }
+    last.delivered_at.map(|at| LastAttemptView { at: at.to_string(), error: None })
+}
+
 fn view(puppet: Puppet, dispatcher: &Dispatcher) -> PuppetView {
-    let last_attempt = dispatcher
-        .last_attempt(&puppet.account())
-        .map(|last| LastAttemptView { at: last.at.to_string(), error: last.error });
+    let last = dispatcher.last_attempts(&puppet.account());
     PuppetView {
         name: puppet.name,
         bot_endpoint: puppet.endpoint.to_string(),
@@ -61,7 +87,9 @@ fn view(puppet: Puppet, dispatcher: &Dispatcher) -> PuppetView {
         last_online_date: puppet.last_online_at.map(|at| at.to_string()),
         away_since: puppet.away_since.map(|at| at.to_string()),
         kf_open_id: puppet.kf_id,
-        last_attempt,
+        last_attempt: last_attempt(&last),
+        last_delivery_at: last.delivered_at.map(|at| at.to_string()),
+        last_error: last.failed.as_deref().map(LastErrorView::from),
     }
 }
 

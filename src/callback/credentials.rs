@@ -14,7 +14,7 @@ pub enum OpenFault {
     NoCredential,
     #[error("the signature matches no token of the corp")]
     Signature,
-    #[error("the signature is right, but the text is {0}")]
+    #[error("the signature is right, but the text {0}")]
     Decrypt(#[from] DecryptError),
     #[error("it was encrypted for another receive id than the corp's")]
     ReceiveId,

@@ -53,9 +53,9 @@ pub struct Opened {
 /// Why an envelope does not open, with the code of WeCom's own libraries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecryptError {
-    #[error("not base64 (-40010)")]
+    #[error("is not base64 (-40010)")]
     NotBase64,
-    #[error("not a whole number of AES blocks (-40007)")]
+    #[error("is not a whole number of AES blocks (-40007)")]
     NotBlocks,
     #[error("decrypts to no message, so the AES key is another one (-40008)")]
     NotAMessage,

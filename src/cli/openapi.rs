@@ -1,9 +1,11 @@
 //! `openapi`: the document of the HTTP interface, the same bytes as `GET /openapi.json`.
 
+use anyhow::Context as _;
+
 use super::{Exit, report};
 use crate::router;
 
 pub(super) fn run() -> anyhow::Result<Exit> {
-    report::data(router::document().text().trim_end());
+    report::document(router::document().text().trim_end()).context("cannot write the document")?;
     Ok(Exit::Success)
 }

@@ -2,7 +2,7 @@
 //! them. A closed pipe is no failure: whoever reads has seen enough.
 
 use std::fmt::Display;
-use std::io::{IsTerminal as _, Write as _, stderr};
+use std::io::{self, IsTerminal as _, Write as _, stderr};
 
 use anstyle::{AnsiColor, Style};
 
@@ -15,6 +15,14 @@ pub(super) const DIM: Style = Style::new().dimmed();
 /// A line of what the command was asked for.
 pub fn data(line: impl Display) {
     let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+/// What is of use as a whole only: that it cannot be written is a failure.
+pub fn document(text: &str) -> io::Result<()> {
+    match writeln!(anstream::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// A line for the person at the terminal.

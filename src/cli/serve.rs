@@ -1,7 +1,8 @@
 //! `serve`: the gateway, from the settings to the end of its drain.
 
+use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tracing::{info, warn};
@@ -22,6 +23,8 @@ use super::{Exit, Hinted, on_runtime};
 /// For the last spans to be sent, after the drain: whoever stops the process (Kubernetes by the chart's values,
 /// systemd) waits some seconds longer than `SHUTDOWN_DELAY` and `SHUTDOWN_GRACE`.
 const LAST_SPANS: Duration = Duration::from_secs(2);
+/// Signals within this time are one wish to stop: a terminal and whoever supervises the process both send theirs.
+const SAME_WISH: Duration = Duration::from_secs(1);
 
 pub(super) fn run(settings: &SettingFlags) -> anyhow::Result<Exit> {
     let (config, warnings) = settings.load_with_corps()?;
@@ -76,11 +79,20 @@ async fn serve(config: Config, warnings: Vec<Warning>, metrics: Metrics) -> anyh
         failed = starting => match failed? {},
         drained = &mut serving => return Ok(ended(drained)),
     };
-    info!(signal, "stopping; a second signal stops at once");
+    info!(signal, "stopping; another signal, a second from now or later, stops at once");
     let _ = stop.send(());
+    let impatient = async {
+        let began = Instant::now();
+        loop {
+            let signal = signals.next().await;
+            if began.elapsed() >= SAME_WISH {
+                return signal;
+            }
+        }
+    };
     tokio::select! {
         drained = &mut serving => Ok(ended(drained)),
-        signal = signals.next() => {
+        signal = impatient => {
             warn!(signal, "stopped at once, in the middle of what was in flight");
             Ok(Exit::Failure)
         }
@@ -105,6 +117,14 @@ async fn build(config: &Config, life: &Lifecycle, metrics: Metrics) -> anyhow::R
 fn build_error(error: BuildError) -> anyhow::Error {
     match error {
         BuildError::CorpsFile(error) => corps_file_faults(&error).into(),
+        // What only the libraries that take them can tell of.
+        BuildError::MongoUri(rule) => Faults::one("MONGO_URI", rule.to_string(), "mongodb://host/database").into(),
+        BuildError::RedisUrl(rule) => Faults::one("REDIS_URL", rule.to_string(), "redis://host:6379").into(),
+        BuildError::MasterKey(rule) => Faults::one("MASTER_KEY", rule.to_string(), "NEW,OLD").into(),
+        BuildError::BaseUrl(error) => {
+            Faults::one("WECOM_API_BASE_URL", format!("is no address to call: {error}"), "https://qyapi.weixin.qq.com")
+                .into()
+        }
         // The store needs a key that MASTER_KEY does not give.
         BuildError::Store(OpenError::KeyMissing { .. }) | BuildError::Unusable(StoreError::KeyMissing { .. }) => {
             Faults::one("MASTER_KEY", error.to_string(), "NEW,OLD").into()
@@ -145,7 +165,15 @@ impl Listeners {
 async fn bind(config: &Config, port: Option<u16>, setting: &'static str) -> anyhow::Result<Option<Listener>> {
     let Some(port) = port else { return Ok(None) };
     let bound = Listener::bind(config.bind_address, port, setting).await;
-    let listener = bound.map_err(|error| Hinted::new(error, format!("set {setting} to a free port")))?;
+    let listener = bound.map_err(|error| {
+        let hint = match error.source.kind() {
+            io::ErrorKind::AddrNotAvailable => {
+                "set BIND_ADDRESS to an address of this machine, or leave it unset".to_owned()
+            }
+            _ => format!("set {setting} to a free port"),
+        };
+        Hinted::new(error, hint)
+    })?;
     let address: SocketAddr = listener.address();
     info!(setting, "listening on http://{address}");
     Ok(Some(listener))

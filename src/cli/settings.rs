@@ -71,14 +71,18 @@ impl FromArgMatches for SettingFlags {
 
 /// One fault a line, each with its path in the file.
 pub(super) fn corps_file_faults(error: &CorpsFileError) -> Faults {
-    const EXAMPLE: &str = r#"{"corps":{"ww…":{"credentials":[{"token":"…","encodingAESKey":"…"}]}}}"#;
-    let fault = |text: String| Fault { name: "CORPS_FILE".to_owned(), fault: text, example: EXAMPLE.to_owned() };
+    const FILE: &str = "/etc/wxkf-gateway/corps.json";
+    const CONTENT: &str = r#"{"corps":{"ww…":{"credentials":[{"token":"…","encodingAESKey":"…"}]}}}"#;
     match error {
         CorpsFileError::Invalid { faults, .. } => {
-            let named = faults.iter().map(|(path, rule)| fault(format!("{path} {rule}").trim().to_owned()));
-            Faults(named.collect())
+            let fault = |(path, rule): (&str, &str)| Fault {
+                name: "CORPS_FILE".to_owned(),
+                fault: format!("{path} {rule}").trim().to_owned(),
+                example: format!("{FILE}, which holds {CONTENT}"),
+            };
+            Faults(faults.iter().map(fault).collect())
         }
-        unreadable @ CorpsFileError::Unreadable { .. } => Faults(vec![fault(unreadable.to_string())]),
+        unreadable @ CorpsFileError::Unreadable { .. } => Faults::one("CORPS_FILE", unreadable.to_string(), FILE),
     }
 }
 

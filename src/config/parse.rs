@@ -19,12 +19,17 @@ use crate::egress::{AllowedHosts, DenyList};
 /// Longer spans are a mistake, and adding them to a point in time might overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// The value in one line, whatever it holds.
+fn quoted(text: &str) -> String {
+    format!("`{}`", text.escape_debug())
+}
+
 pub(super) fn port(text: &str) -> Result<u16, String> {
-    text.parse().map_err(|_| format!("`{text}` is no port: 0 to 65535, 0 for any free one"))
+    text.parse().map_err(|_| format!("{} is no port: 0 to 65535, 0 for any free one", quoted(text)))
 }
 
 pub(super) fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| format!("`{text}` is no IPv4 or IPv6 address; names are not looked up"))
+    text.parse().map_err(|_| format!("{} is no IPv4 or IPv6 address; names are not looked up", quoted(text)))
 }
 
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
@@ -39,9 +44,9 @@ pub(super) fn text(text: &str) -> Result<String, String> {
 /// A span that may be nothing, such as a grace.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
     let signed: SignedDuration =
-        text.parse().map_err(|_| format!("`{text}` is no duration: a number with its unit, ms, s, m or h"))?;
-    let span = Duration::try_from(signed).map_err(|_| format!("`{text}` is negative"))?;
-    if span > LONGEST { Err(format!("`{text}` is longer than a year")) } else { Ok(span) }
+        text.parse().map_err(|_| format!("{} is no duration: a number with its unit, ms, s, m or h", quoted(text)))?;
+    let span = Duration::try_from(signed).map_err(|_| format!("{} is negative", quoted(text)))?;
+    if span > LONGEST { Err(format!("{} is longer than a year", quoted(text))) } else { Ok(span) }
 }
 
 /// A span that must not be nothing, such as a time limit.
@@ -55,7 +60,7 @@ pub(super) fn limit(text: &str) -> Result<Duration, String> {
 /// A span in which whole seconds are counted.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     match span(text)? {
-        span if span < Duration::from_secs(1) => Err(format!("`{text}` is shorter than a second")),
+        span if span < Duration::from_secs(1) => Err(format!("{} is shorter than a second", quoted(text))),
         span => Ok(span),
     }
 }
@@ -66,7 +71,7 @@ pub(super) fn choice<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&s
         let found = words.iter().find(|(word, _)| *word == text).map(|&(_, value)| value);
         found.ok_or_else(|| {
             let names: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-            format!("`{text}` is none of {}", names.join(", "))
+            format!("{} is none of {}", quoted(text), names.join(", "))
         })
     }
 }
@@ -94,18 +99,19 @@ pub(super) fn proxy(text: &str) -> Result<Url, String> {
 }
 
 pub(super) fn networks(text: &str) -> Result<DenyList, String> {
-    DenyList::parse(text).map_err(|entry| format!("`{entry}` is no network (address/bits) and no address"))
+    DenyList::parse(text).map_err(|entry| format!("{} is no network (address/bits) and no address", quoted(&entry)))
 }
 
 pub(super) fn hosts(text: &str) -> Result<AllowedHosts, String> {
+    let shown = |entry: &str| if entry.contains('@') { "an entry".to_owned() } else { quoted(entry) };
     AllowedHosts::parse(text)
-        .map_err(|entry| format!("`{entry}` is no host[:port]: a name or an address, without http://"))
+        .map_err(|entry| format!("{} is no host[:port]: a name or an address, without http://", shown(&entry)))
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
-    text.parse::<Targets>()
-        .map(|_| text.to_owned())
-        .map_err(|_| format!("`{text}` is no filter: a level (error, warn, info, debug, trace) or target=level, …"))
+    text.parse::<Targets>().map(|_| text.to_owned()).map_err(|_| {
+        format!("{} is no filter: a level (error, warn, info, debug, trace) or target=level, …", quoted(text))
+    })
 }
 
 /// Bearer tokens: what an HTTP header can carry.

@@ -12,7 +12,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     distinct_ports(config, reader);
     for (variable, url) in [
         ("ACCESS_TOKEN_URL", config.access_token_url.as_ref()),
-        ("WECOM_API_BASE_URL", Some(&config.wecom_api_base_url)),
+        ("WECOM_API_BASE_URL", Some(&api_of(&config.wecom_api_base_url))),
         ("HTTPS_PROXY", config.https_proxy.as_ref()),
     ] {
         if url.is_some_and(|url| leads_back(config, url)) {
@@ -81,6 +81,13 @@ fn leads_back(config: &Config, url: &Url) -> bool {
     };
     let own_listener = local && ours.contains(&url.port_or_known_default()) && url.scheme() == "http";
     own_listener || config.public_url.as_ref().is_some_and(|public| is_route_behind(public, url))
+}
+
+/// Where the calls of WeCom's API go.
+fn api_of(base: &Url) -> Url {
+    let mut api = base.clone();
+    api.set_path(&format!("{}/cgi-bin/", base.path().trim_end_matches('/')));
+    api
 }
 
 fn is_own(config: &Config, ip: IpAddr) -> bool {

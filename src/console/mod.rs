@@ -17,4 +17,4 @@ mod shell;
 mod stream;
 mod text;
 
-pub use shell::{dress, to_one_spelling};
+pub use shell::dress;

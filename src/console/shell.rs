@@ -202,11 +202,6 @@ pub async fn dress(mut response: Response) -> Response {
     response
 }
 
-/// `/console/`, whose relative links would lead one level too deep.
-pub async fn to_one_spelling() -> Response {
-    Shell::see_other("../console")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

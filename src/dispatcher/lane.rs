@@ -108,12 +108,29 @@ impl From<&KfEvent> for Stored {
     }
 }
 
-/// The last attempt on a bot, for the operator.
+/// The last attempts on a bot, for the operator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastAttempts {
+    pub delivered_at: Option<Timestamp>,
+    pub failed: Option<Box<FailedAttempt>>,
+}
+
+/// An attempt that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastAttempt {
+pub struct FailedAttempt {
     pub at: Timestamp,
-    /// `None` when it succeeded.
-    pub error: Option<String>,
+    pub error: String,
+}
+
+impl LastAttempts {
+    /// The last attempt of all, if it failed.
+    pub fn standing_failure(&self) -> Option<&FailedAttempt> {
+        self.failed.as_deref().filter(|failed| self.delivered_at.is_none_or(|at| at <= failed.at))
+    }
+
+    fn is_any(&self) -> bool {
+        self.delivered_at.is_some() || self.failed.is_some()
+    }
 }
 
 /// The state of one account. There are as many as accounts, and nearly all of them rest: what only few need is boxed.
@@ -126,7 +143,7 @@ pub(super) struct Lane {
     pub held: Option<Held>,
     /// Counts what makes rows due early, so that whoever puts one off meanwhile notices.
     pub wakes: u64,
-    pub last: Option<LastAttempt>,
+    pub last: LastAttempts,
 }
 
 #[derive(Debug, Default)]
@@ -300,7 +317,7 @@ impl Lane {
             run.pending.take_if(|work| work.row.is_some() && sent.event.settles(&work.event));
         }
         self.note(|trouble| (trouble.failures, trouble.not_before) = (0, None));
-        self.last = Some(LastAttempt { at: now, error: None });
+        self.last.delivered_at = Some(now);
     }
 
     /// Rows were deleted up to what was sent.
@@ -312,7 +329,7 @@ impl Lane {
     /// A row is gone or given up: a repeat must not join it. Of an account that never had a bot
     /// nothing is remembered, because anybody can name such accounts.
     pub fn given_up(&mut self) {
-        let had_a_bot = self.last.is_some() || self.trouble().prober.is_some();
+        let had_a_bot = self.last.is_any() || self.trouble().prober.is_some();
         self.held = self.held.take().filter(|_| had_a_bot).map(|_| Held::Some);
     }
 
@@ -353,7 +370,7 @@ impl Lane {
 
     /// Nothing is left worth remembering.
     fn is_idle(&self) -> bool {
-        self.run.is_none() && self.held.is_none() && self.trouble().prober.is_none() && self.last.is_none()
+        self.run.is_none() && self.held.is_none() && self.trouble().prober.is_none() && !self.last.is_any()
     }
 }
 

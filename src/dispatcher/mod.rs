@@ -33,7 +33,7 @@ use lane::Lane;
 use meters::Meters;
 
 pub use forward::{Form, Format, Forwarder};
-pub use lane::LastAttempt;
+pub use lane::{FailedAttempt, LastAttempts};
 pub use meters::METRICS;
 pub use retry::RetryPolicy;
 
@@ -185,9 +185,9 @@ impl Dispatcher {
         Ok(found)
     }
 
-    /// The last attempt that this replica made on the account's bot.
-    pub fn last_attempt(&self, account: &Account) -> Option<LastAttempt> {
-        self.inner.lanes.peek(account, |lane| lane.last.clone()).flatten()
+    /// The last attempts that this replica made on the account's bot.
+    pub fn last_attempts(&self, account: &Account) -> LastAttempts {
+        self.inner.lanes.peek(account, |lane| lane.last.clone()).unwrap_or_default()
     }
 }
 

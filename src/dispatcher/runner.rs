@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::forward::{Attempted, Form};
 use super::holding::{Reason, STORE_LIMIT};
-use super::lane::{Lane, LastAttempt, Next, Row, Work};
+use super::lane::{FailedAttempt, Lane, Next, Row, Work};
 use super::{Inner, Receipt};
 use crate::domain::{Account, Puppet};
 use crate::observe::{Kind, Span};
@@ -235,7 +235,7 @@ impl Inner {
             let failures = lane.trouble().failures.saturating_add(1);
             let not_before = now + self.settings.retry.delay(failures);
             lane.note(|trouble| (trouble.failures, trouble.not_before) = (failures, Some(not_before)));
-            lane.last = Some(LastAttempt { at: now, error: Some(error.clone()) });
+            lane.last.failed = Some(Box::new(FailedAttempt { at: now, error: error.clone() }));
             (not_before, lane.stored_meanwhile())
         });
         if stored.is_empty() {

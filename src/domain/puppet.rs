@@ -23,8 +23,7 @@ impl Endpoint {
         const RULE: Invalid = Invalid("must be http(s)://host[:port][/path] without userinfo, query or fragment");
         let text = text.trim().trim_end_matches('/');
         let url = Url::parse(text).map_err(|_| RULE)?;
-        let plain = matches!(url.scheme(), "http" | "https")
-            && url.has_host()
+        let plain = is_spelled_out(text)
             && url.username().is_empty()
             && url.password().is_none()
             && url.query().is_none()
@@ -67,6 +66,16 @@ impl Endpoint {
         parts.iter().for_each(|part| address.push_str(part));
         address
     }
+}
+
+/// `http(s)://` and a host, in so many characters. Parsers of URLs overlook and mend more than that.
+fn is_spelled_out(text: &str) -> bool {
+    let behind = ["http://", "https://"].into_iter().find_map(|scheme| {
+        let start = text.get(..scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then(|| &text[scheme.len()..])
+    });
+    let is_plain = |character: char| !character.is_whitespace() && !character.is_control() && character != '\\';
+    behind.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':'])) && text.chars().all(is_plain)
 }
 
 impl fmt::Display for Endpoint {
@@ -122,12 +131,30 @@ mod tests {
             ),
             ("http://[::1]:80/b", "http://[::1]:80/b", "http://[::1]/b/callback", "http://[::1]", "[::1]"),
             ("http://[::1]:81", "http://[::1]:81", "http://[::1]:81/callback", "http://[::1]:81", "[::1]"),
-            ("http://h/a b", "http://h/a b", "http://h/a%20b/callback", "http://h", "h"),
+            ("http://h/ä", "http://h/ä", "http://h/%C3%A4/callback", "http://h", "h"),
         ];
         for (given, text, callback, origin, host) in cases {
             let endpoint = Endpoint::parse(given).unwrap();
             let found = (endpoint.as_str(), &*endpoint.below(&["/callback"]), endpoint.origin(), endpoint.host());
             assert_eq!(found, (text, callback, origin, host), "{given}");
         }
+    }
+
+    #[test]
+    fn what_parsers_mend_is_no_endpoint() {
+        let wrong = [
+            "http:///bot:1",
+            "http:bot:1",
+            r"http:\\bot:1",
+            "ht\ntp://bot",
+            "http://bot/a b",
+            "http://",
+            "//bot",
+            "http://:1",
+        ];
+        for text in wrong {
+            assert!(Endpoint::parse(text).is_err(), "{text:?}");
+        }
+        assert!(Endpoint::parse(" HTTP://bot/ ").is_ok());
     }
 }

@@ -134,6 +134,9 @@ pub enum Caller {
     Proven,
 }
 
+/// A caller, or the answer to whoever is not let in: for handlers that have something to say before.
+pub type Admission = Result<Caller, Response>;
+
 impl Caller {
     pub fn is_proven(self) -> bool {
         self == Self::Proven
@@ -224,7 +227,7 @@ fn too_many_passwords() -> Response {
 /// Asks operators for `ADMIN_TOKEN`. Without one there is no admin API.
 pub async fn require_admin_token(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     if door.keys().is_empty() {
-        return StatusCode::NOT_FOUND.into_response();
+        return Problem::not_found("there is no admin API: ADMIN_TOKEN is unset").into_response();
     }
     let offered = offered(request.headers(), &header::AUTHORIZATION);
     let token = authorization(request.headers(), &header::AUTHORIZATION, "Bearer");

@@ -102,8 +102,12 @@ pub enum Encoding {
 
 /// The fields of a body, or what is wrong with it.
 pub fn parse_fields(body: &[u8], encoding: Encoding) -> Result<Map<String, Value>, String> {
-    // Many a tool says "form" and sends JSON (`curl -d` does); a form never begins with a brace.
-    if encoding == Encoding::Form && !body.trim_ascii_start().starts_with(b"{") {
+    let content = body.trim_ascii_start();
+    if content.is_empty() {
+        return Err("the body is empty: send a JSON object".to_owned());
+    }
+    // Many a tool says "form" and sends JSON (`curl -d` does); a form never begins with a brace or bracket.
+    if encoding == Encoding::Form && !content.starts_with(b"{") && !content.starts_with(b"[") {
         let pairs = form_urlencoded::parse(body);
         return Ok(pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect());
     }

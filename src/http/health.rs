@@ -20,7 +20,8 @@ use crate::telemetry::Metrics;
 
 /// A part is asked at most this often, however many ask us.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
-const CHECK_LIMIT: Duration = Duration::from_secs(1);
+/// Less than the second that a prober waits who was told nothing else.
+const CHECK_LIMIT: Duration = Duration::from_millis(700);
 /// Whatever can fail while the gateway goes on.
 pub const PARTS: &[&str] = &["store", "cache", "corps-file"];
 
@@ -95,7 +96,7 @@ impl Health {
         }
         let ask = async |part: &dyn Checked| match timeout(CHECK_LIMIT, part.check()).await {
             Ok(answer) => answer.err(),
-            Err(_) => Some("it takes too long".to_owned()),
+            Err(_) => Some(format!("no answer within {CHECK_LIMIT:?}")),
         };
         let asked = self.parts.iter().map(async |(name, part)| (*name, ask(&**part).await));
         for (name, fault) in futures::future::join_all(asked).await {

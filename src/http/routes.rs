@@ -4,6 +4,8 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::Uri;
+use axum::response::Redirect;
 use axum::routing::future::RouteFuture;
 use tower::{Layer as _, Service as _};
 use tower_http::normalize_path::NormalizePathLayer;
@@ -30,6 +32,15 @@ impl Routes {
         let router = if path.starts_with("//") || path.ends_with('/') { &self.spelled } else { &self.exact };
         router.clone().call(request)
     }
+}
+
+/// Leads to the page without the slashes at the end of its path: there its relative links lead too deep.
+pub async fn to_one_spelling(uri: Uri) -> Redirect {
+    let path = uri.path().trim_end_matches('/');
+    let up = "../".repeat(uri.path().len() - path.len());
+    let page = path.rsplit('/').next().unwrap_or_default();
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Redirect::to(&format!("{up}{page}{query}"))
 }
 
 /// Every path as it is.

@@ -1,7 +1,9 @@
 //! WeCom's answers: streamed on, after a look at small JSON ones for the errcodes that say the token is
 //! dead.
 
-use bytes::Bytes;
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
 use http::{HeaderValue, Response, header};
 use hyper::body::Body as _;
 use serde::Deserialize;
@@ -37,17 +39,57 @@ pub(super) async fn judge(answer: Answer) -> (Verdict, Answer) {
         return (Verdict::Fine, answer);
     }
     let (head, body) = answer.into_parts();
+    let is_compressed = head.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
     let (verdict, body) = match gather(body, JUDGED as usize).await {
+        Gathered::Whole(bytes) if is_compressed => (verdict(&decompressed(&bytes)), whole(bytes)),
         Gathered::Whole(bytes) => (verdict(&bytes), whole(bytes)),
         Gathered::Streamed(body) => (Verdict::Fine, body),
     };
     (verdict, Answer::from_parts(head, body))
 }
 
-fn verdict(body: &Bytes) -> Verdict {
+/// Its beginning, as far as it is judged; nothing, if it is not compressed at all.
+fn decompressed(body: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    match GzDecoder::new(body).take(JUDGED).read_to_end(&mut plain) {
+        Ok(_) => plain,
+        Err(_) => Vec::new(),
+    }
+}
+
+fn verdict(body: &[u8]) -> Verdict {
     let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
     match refusal.map(|refusal| Errcode(refusal.errcode).class(Api::WithToken)) {
         Some(Class::TokenRejected) => Verdict::TokenRejected,
         _ => Verdict::Fine,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_compressed_answer_is_judged_and_goes_on_as_it_came() {
+        for (errcode, expected) in [(40_014, Verdict::TokenRejected), (0, Verdict::Fine)] {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+            write!(gzip, r#"{{"errcode":{errcode}}}"#).unwrap();
+            let compressed = gzip.finish().unwrap();
+            let answer = |body: &[u8]| {
+                let head =
+                    Response::builder().header("content-type", "application/json").header("content-encoding", "gzip");
+                head.body(whole(body.to_vec().into())).unwrap()
+            };
+            let (verdict, answer_on) = judge(answer(&compressed)).await;
+            assert_eq!(verdict, expected);
+            let Gathered::Whole(body) = gather(answer_on.into_body(), 1_000).await else { panic!("it is small") };
+            assert_eq!(body, compressed);
+            assert_eq!(judge(answer(&compressed[..9])).await.0, Verdict::Fine);
+        }
     }
 }

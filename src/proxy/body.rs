@@ -2,6 +2,7 @@
 //! once more.
 
 use bytes::Bytes;
+use hyper::body::Body as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::gather::{Gathered, gather};
@@ -9,14 +10,14 @@ use crate::egress::{PassedBody, whole};
 
 /// A larger body is not kept.
 const KEPT: usize = 1024 * 1024;
-/// So many are kept at a time; the others are streamed on without.
-const KEPT_AT_ONCE: usize = 64;
-static PLACES: Semaphore = Semaphore::const_new(KEPT_AT_ONCE);
+/// All that are kept at a time, in KiB; the others are streamed on without.
+const KEPT_AT_ONCE: usize = 64 * 1024;
+static ROOM: Semaphore = Semaphore::const_new(KEPT_AT_ONCE);
 
 /// What is sent along.
 pub struct CallBody {
     content: Content,
-    _place: Option<SemaphorePermit<'static>>,
+    _room: Option<SemaphorePermit<'static>>,
 }
 
 enum Content {
@@ -30,12 +31,12 @@ enum Content {
 
 impl CallBody {
     pub fn none() -> Self {
-        Self { content: Content::None, _place: None }
+        Self { content: Content::None, _room: None }
     }
 
     /// What comes in over the connection.
     pub fn stream(body: PassedBody) -> Self {
-        Self { content: Content::Stream(body), _place: None }
+        Self { content: Content::Stream(body), _room: None }
     }
 
     /// Reads the body to its end when it is small; otherwise it goes on as a stream.
@@ -43,12 +44,18 @@ impl CallBody {
         if !matches!(self.content, Content::Stream(_)) {
             return;
         }
-        let Ok(place) = PLACES.try_acquire() else { return };
         let Content::Stream(body) = std::mem::replace(&mut self.content, Content::Sent) else { return };
+        // As much as it may be, until it is known.
+        let most = usize::try_from(body.size_hint().upper().unwrap_or(u64::MAX)).unwrap_or(usize::MAX).min(KEPT);
+        let Ok(mut room) = ROOM.try_acquire_many(kib(most)) else {
+            self.content = Content::Stream(body);
+            return;
+        };
         match gather(body, KEPT).await {
             Gathered::Whole(whole) => {
+                drop(room.split(room.num_permits().saturating_sub(kib(whole.len()) as usize)));
                 self.content = Content::Whole(whole);
-                self._place = Some(place);
+                self._room = Some(room);
             }
             Gathered::Streamed(body) => self.content = Content::Stream(body),
         }
@@ -84,6 +91,11 @@ impl std::fmt::Debug for CallBody {
     }
 }
 
+/// Room for so many bytes, and for keeping them at all.
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use futures::stream;
@@ -101,6 +113,15 @@ mod tests {
 
     async fn length(body: &mut CallBody) -> usize {
         body.take().collect().await.unwrap().to_bytes().len()
+    }
+
+    #[tokio::test]
+    async fn many_small_bodies_are_kept_at_a_time() {
+        let mut bodies: Vec<CallBody> = (0..1_000).map(|_| chunks(&[10])).collect();
+        for body in &mut bodies {
+            body.keep().await;
+        }
+        assert!(bodies.iter().all(CallBody::can_be_repeated));
     }
 
     #[tokio::test]

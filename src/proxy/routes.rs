@@ -26,7 +26,7 @@ use super::{ApiProxy, Call, CallBody, CallHead, ProxyError, Target, headers};
 use crate::access_token::AccessTokens;
 use crate::access_token::routes::{self as token_routes, TokenAnswer};
 use crate::egress::{PassedBody, streamed};
-use crate::http::auth::Caller;
+use crate::http::auth::Admission;
 use crate::http::meters::RouteMeter;
 use crate::wecom::Errcode;
 
@@ -84,7 +84,7 @@ macro_rules! route {
         pub async fn $name(
             State(proxy): State<Arc<ApiProxy>>,
             State(tokens): State<AccessTokens>,
-            caller: Caller,
+            caller: Admission,
             request: Request,
         ) -> Response {
             static METER: LazyLock<RouteMeter> = LazyLock::new(|| RouteMeter::new($path, stringify!($method)));
@@ -106,18 +106,23 @@ route!(sdks_post, post, "/cgi-bin/{*path}", "apiPost", OF_SDKS, WecomCall);
 pub(super) async fn pass(
     proxy: &ApiProxy,
     tokens: &AccessTokens,
-    caller: Caller,
+    caller: Admission,
     request: Request,
     prefix: &str,
 ) -> Response {
     let target = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let target = match Target::parse(target, prefix) {
+    let target = Target::parse(target, prefix);
+    if target.as_ref().is_ok_and(Target::is_gettoken) {
+        return Box::pin(token_routes::answer(tokens, caller, request.uri().query(), request.headers())).await;
+    }
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal,
+    };
+    let target = match target {
         Ok(target) => target,
         Err(rule) => return refused(StatusCode::BAD_REQUEST, Errcode::INVALID_PARAMETER, format!("the path {rule}")),
     };
-    if target.is_gettoken() {
-        return Box::pin(token_routes::answer(tokens, request.uri().query(), request.headers())).await;
-    }
     let (mut parts, body) = request.into_parts();
     headers::strip_call(&mut parts.headers);
     if caller.is_proven() {

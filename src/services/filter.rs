@@ -15,23 +15,23 @@ const NAME_LIMIT: usize = 128;
 const ENTRIES_LIMIT: usize = 500;
 
 /// WeCom's own name of what happened: `Event`, else `MsgType`, else `InfoType`; with `ChangeType` as
-/// `change_contact.create_user`.
+/// `change_contact.create_user`. Empty where the message names nothing (payments have a `notify_type` only).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventName(String);
 
 impl EventName {
-    /// The name in an inner XML; `None` where [`format::json`] reads none or it names nothing.
+    /// The name in an inner XML; `None` where [`format::json`] reads none.
     pub fn of(message_xml: &[u8]) -> Option<Self> {
-        Self::in_message(&format::json(message_xml)?)
+        Some(Self::in_message(&format::json(message_xml)?))
     }
 
     /// The same of a message that was read already.
-    pub fn in_message(message: &Map<String, Value>) -> Option<Self> {
-        let name = ["Event", "MsgType", "InfoType"].into_iter().find_map(|element| text(message, element))?;
-        Some(Self(match text(message, "ChangeType") {
-            Some(change) => format!("{name}.{change}"),
-            None => name.to_owned(),
-        }))
+    pub fn in_message(message: &Map<String, Value>) -> Self {
+        let name = ["Event", "MsgType", "InfoType"].into_iter().find_map(|element| text(message, element));
+        match (name, text(message, "ChangeType")) {
+            (Some(name), Some(change)) => Self(format!("{name}.{change}")),
+            (name, _) => Self(name.unwrap_or_default().to_owned()),
+        }
     }
 
     pub fn as_str(&self) -> &str {
@@ -167,9 +167,11 @@ mod tests {
         let changed = "<xml><InfoType>change_contact</InfoType><ChangeType>create_user</ChangeType></xml>";
         assert_eq!(named(changed).as_deref(), Some("change_contact.create_user"));
         assert_eq!(named("<xml><Event>first</Event><Event>second</Event></xml>").as_deref(), Some("first"));
-        for nameless in ["<xml><A><Event>deep</Event></A></xml>", "<xml><Event><A>x</A></Event></xml>", "no XML"] {
-            assert_eq!(named(nameless), None, "{nameless}");
+        for nameless in ["<xml><A><Event>deep</Event></A></xml>", "<xml><Event><A>x</A></Event></xml>", "<xml/>"] {
+            assert_eq!(named(nameless).as_deref(), Some(""), "{nameless}");
         }
+        assert_eq!(named("no XML"), None);
+        assert!(filter(&["*", "!text"]).unwrap().takes(&event("")) && !filter(&["text"]).unwrap().takes(&event("")));
     }
 
     #[test]

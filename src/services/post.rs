@@ -117,7 +117,7 @@ fn message(format: ServiceFormat, event: &ServiceEvent) -> Option<Message<'_>> {
         }
         (Content::Plain(xml), ServiceFormat::Json) => {
             let message = format::json(xml)?;
-            let name = EventName::in_message(&message)?;
+            let name = EventName::in_message(&message);
             let webhook = Webhook::new(&event.webhook_id, &event.service.corp, &name, event.arrived_at, message);
             Some(Message { content_type: "application/json", body: webhook.to_body().into(), query: None })
         }

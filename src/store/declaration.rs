@@ -123,7 +123,13 @@ fn read_credentials(
             None => read_credential(fields, &prefix, faults),
         }
     };
-    list.iter().enumerate().filter_map(read).collect()
+    let credentials: Vec<CallbackCredential> = list.iter().enumerate().filter_map(read).collect();
+    for (at, credential) in credentials.iter().enumerate() {
+        if credentials[..at].iter().any(|earlier| earlier.pair == credential.pair) {
+            faults.add(&path, format!("holds the pair of token and key {} twice", credential.pair.id()));
+        }
+    }
+    credentials
 }
 
 /// `{id, receiveIds?, label?}`: the pair stays, and so does what is not named.
@@ -184,11 +190,16 @@ fn receive_ids(fields: &Map<String, Value>, prefix: &str, faults: &mut Faults) -
 
 /// A name that is no plain word is not repeated: it may be a secret in the wrong place.
 pub(super) fn refuse_unknown(fields: &Map<String, Value>, prefix: &str, known: &[&str], faults: &mut Faults) {
-    let rule = || format!("is unknown; known are {}", known.join(", "));
-    for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-        let plain = name.len() <= 24 && name.bytes().all(|byte| byte.is_ascii_alphabetic());
-        faults.add(format!("{prefix}{}", if plain { name } else { "(a field)" }), rule());
+    fields.keys().for_each(|name| refuse_field(name, prefix, known, faults));
+}
+
+pub(super) fn refuse_field(name: &str, prefix: &str, known: &[&str], faults: &mut Faults) {
+    if known.contains(&name) {
+        return;
     }
+    let plain = name.len() <= 24 && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let shown = if plain { name } else { "(a field)" };
+    faults.add(format!("{prefix}{shown}"), format!("is unknown; known are {}", known.join(", ")));
 }
 
 pub(super) fn required_text<'a>(

@@ -26,14 +26,15 @@ pub(super) fn read_services(value: Option<&Value>, context: &Context<'_>, faults
     };
     let mut services = Vec::new();
     for (name, value) in declared {
-        let Ok(name) = ServiceName::parse(name).map_err(|rule| faults.add(&path, format!("each name {rule}"))) else {
+        let parsed = ServiceName::parse(name).map_err(|rule| faults.add(&path, format!("each name {rule}"))).ok();
+        let path = format!("{path}.{}", parsed.as_ref().map_or("(a name)", ServiceName::as_str));
+        let Some(fields) = value.as_object() else {
+            faults.add(path, NO_OBJECT);
             continue;
         };
-        let path = format!("{path}.{name}");
-        match value.as_object() {
-            Some(fields) => services.extend(read_service(name, fields, &format!("{path}."), context, faults)),
-            None => faults.add(path, NO_OBJECT),
-        }
+        // Read all the same where the name is wrong, to find the other faults.
+        let Some(stand_in) = parsed.or_else(|| ServiceName::parse("unnamed").ok()) else { continue };
+        services.extend(read_service(stand_in, fields, &format!("{path}."), context, faults));
     }
     services.sort_by(|one, other| one.name.cmp(&other.name));
     services
@@ -55,21 +56,28 @@ pub(super) fn read_service(
     let format = text("format")
         .and_then(|text| ServiceFormat::parse(text).map_err(|rule| fault("format", rule.to_string())).ok());
     let ttl = text("ttl").map(|text| ttl(text).map_err(|rule| fault("ttl", rule)));
-    let (url_text, format_text) =
-        (required_text(fields, prefix, "url", faults), required_text(fields, prefix, "format", faults));
+    required_text(fields, prefix, "url", faults);
+    required_text(fields, prefix, "format", faults);
     let events = read_events(fields, prefix, faults);
     optional_text(fields, prefix, "ttl", faults);
     let secret = match fields.get("secret") {
         None => known_secret(&name, context),
         Some(_) => optional_text(fields, prefix, "secret", faults).map(Secret::new),
     };
-    url_text.zip(format_text)?;
-    let ttl = ttl.transpose().ok()?.unwrap_or(TTL);
-    let service = Service { name, url: url?, events: events?, format: format?, secret, ttl };
+    let ttl = ttl.transpose().ok().map(|ttl| ttl.unwrap_or(TTL));
+    // What is wrong has a stand-in, to find the faults of the rest.
+    let service = Service {
+        name,
+        url: url.clone().or_else(|| ServiceUrl::parse("http://unnamed").ok())?,
+        events: events.clone().unwrap_or_else(|| vec!["*".to_owned()]),
+        format: format.unwrap_or(ServiceFormat::Json),
+        secret,
+        ttl: ttl.unwrap_or(TTL),
+    };
     for (field, rule) in context.rules.faults(&service) {
         faults.add(format!("{prefix}{field}"), rule);
     }
-    Some(service)
+    (url.is_some() && events.is_some() && format.is_some() && ttl.is_some()).then_some(service)
 }
 
 fn known_secret(name: &ServiceName, context: &Context<'_>) -> Option<Secret> {
@@ -156,6 +164,9 @@ mod tests {
         let paths: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
         let expected = [
             "services",
+            "services.(a name).url",
+            "services.(a name).format",
+            "services.(a name).events",
             "services.one",
             "services.two.url",
             "services.two.format",

@@ -436,11 +436,11 @@ async fn each_listener_serves_its_audience_and_nothing_else() {
         (Method::GET, "/puppetWxkfManager/puppetWxkfInfo/wk1"),
         (Method::GET, "/api/corp/accessToken"),
     ];
-    const OPERATIONS: &[(Method, &str)] =
-        &[(Method::GET, "/livez"), (Method::GET, "/readyz"), (Method::GET, "/metrics"), (Method::GET, "/openapi.json")];
+    const DOCUMENTS: &[(Method, &str)] = &[(Method::GET, "/openapi.json"), (Method::GET, "/docs")];
+    const PROBES: &[(Method, &str)] = &[(Method::GET, "/livez"), (Method::GET, "/readyz"), (Method::GET, "/metrics")];
     let admin: Vec<_> = routes();
     let admin: Vec<(Method, &str)> = admin.iter().map(|(method, path)| (method.clone(), &**path)).collect();
-    let operators = [OPERATIONS, &admin].concat();
+    let operators = [PROBES, DOCUMENTS, &admin].concat();
     let all = [WECOM, BOTS, &operators].concat();
 
     let gateway = Gateway::start(&[("PUBLIC_PORT", "0")]).await;
@@ -448,7 +448,7 @@ async fn each_listener_serves_its_audience_and_nothing_else() {
     assert_served(&gateway, "PUBLIC_PORT", WECOM, &all).await;
     drop(gateway);
     let gateway = Gateway::start(&[("OPS_PORT", "0"), ("PUBLIC_PORT", "0")]).await;
-    assert_served(&gateway, "PORT", &[WECOM, BOTS].concat(), &all).await;
+    assert_served(&gateway, "PORT", &[WECOM, BOTS, DOCUMENTS].concat(), &all).await;
     assert_served(&gateway, "OPS_PORT", &operators, &all).await;
     assert_served(&gateway, "PUBLIC_PORT", WECOM, &all).await;
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use wxkf_gateway::config::{SETTINGS, create_admin_token};
@@ -127,10 +128,12 @@ fn sigterm_and_ctrl_c_end_it_with_0() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_later_signal_ends_it_at_once_and_one_that_comes_with_the_first_does_not() {
     let mut served = Served::start(&["serve", "--shutdown-delay=1h"]);
+    served.signal("-INT");
     served.signal("-TERM");
     served.logged("still serving");
+    std::thread::sleep(Duration::from_millis(1_100));
     assert!(served.get("/readyz").starts_with("HTTP/1.1 503 "));
     assert!(served.get("/livez").starts_with("HTTP/1.1 200 "));
     served.signal("-TERM");

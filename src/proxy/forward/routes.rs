@@ -66,7 +66,7 @@ pub async fn serve(
     }
     count(Some(host), "absolute", "served");
     // The password stood in Proxy-Authorization, which goes no further: Authorization is WeCom's.
-    pass(&proxy, &tokens, Caller::Anybody, request, OF_SDKS).await
+    pass(&proxy, &tokens, Ok(Caller::Anybody), request, OF_SDKS).await
 }
 
 async fn connect(forward: &ForwardProxy, authority: &Authority, request: Request) -> Response {

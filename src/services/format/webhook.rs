@@ -37,7 +37,8 @@ pub struct Webhook {
     pub id: String,
     #[schema(value_type = String)]
     pub corp_id: CorpId,
-    /// WeCom's own name: `Event`, else `MsgType`, else `InfoType`; with `ChangeType` behind a dot.
+    /// WeCom's own name: `Event`, else `MsgType`, else `InfoType`; with `ChangeType` behind a dot. Empty where it has
+    /// none.
     pub event: String,
     /// When the gateway took it.
     #[schema(format = DateTime)]

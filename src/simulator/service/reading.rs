@@ -61,7 +61,7 @@ pub(super) fn read(headers: &HeaderMap, query: &str, body: &Bytes, credential: O
     let form = if sealed.is_some() { Form::AsReceived } else { Form::DecryptedXml };
     let opened = sealed.zip(credential).and_then(|(query, credential)| open(&query, body, credential));
     let message = format::json(opened.as_ref().unwrap_or(body));
-    let event = message.as_ref().and_then(EventName::in_message).map(|name| name.to_string());
+    let event = message.as_ref().map(|message| EventName::in_message(message).to_string());
     Reading { form, event, number: message.as_ref().and_then(number), opened }
 }
 

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::domain::{Corp, CorpId, CorpSource};
-use crate::store::declaration::{Context, Faults, NO_OBJECT, ServiceRules, read_corp};
+use crate::store::declaration::{Context, Faults, NO_OBJECT, ServiceRules, read_corp, refuse_field};
 
 /// The corps of a document, by id.
 pub fn parse(content: &[u8], now: Timestamp, rules: &dyn ServiceRules) -> Result<Vec<Corp>, Faults> {
@@ -15,7 +15,11 @@ pub fn parse(content: &[u8], now: Timestamp, rules: &dyn ServiceRules) -> Result
     let mut corps = Vec::new();
     match serde_json::from_slice::<Document>(content) {
         Ok(document) => {
-            for (id, value) in &document.corps.0 {
+            document.unknown.iter().for_each(|name| refuse_field(name, "", &["corps"], &mut faults));
+            if document.corps.is_none() {
+                faults.add("corps", "is missing");
+            }
+            for (id, value) in document.corps.iter().flat_map(|corps| &corps.0) {
                 corps.extend(parse_corp(id, value, now, rules, &mut faults));
             }
         }
@@ -33,10 +37,37 @@ pub fn parse(content: &[u8], now: Timestamp, rules: &dyn ServiceRules) -> Result
     if faults.is_empty() { Ok(corps) } else { Err(faults) }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default)]
 struct Document {
-    corps: Pairs,
+    corps: Option<Pairs>,
+    unknown: Vec<String>,
+}
+
+impl<'de> serde::Deserialize<'de> for Document {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Document;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object that holds the corps")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
+                let mut document = Document::default();
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == "corps" && document.corps.is_none() {
+                        document.corps = Some(map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                        document.unknown.push(name);
+                    }
+                }
+                Ok(document)
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
 }
 
 /// An object as written: a map would silently drop a repeated name.
@@ -165,10 +196,24 @@ mod tests {
 
     #[test]
     fn a_document_of_another_shape_is_named_by_its_place() {
-        for content in ["", "{", "[]", r#"{"corps":"s3cret"}"#, r#"{"corps":{},"s3cret":1}"#, "{}"] {
+        for content in ["", "{", "[]", r#"{"corps":"s3cret"}"#] {
             let faults = parse(content.as_bytes(), Timestamp::UNIX_EPOCH, &AnyService).unwrap_err().to_string();
             assert!(faults.contains("line") && !faults.contains("s3cret"), "{faults}");
         }
+    }
+
+    #[test]
+    fn what_stands_beside_the_corps_hides_no_fault_of_theirs() {
+        let found = faults(&json!({ "corps": { "ww1": 7 }, "s3cret-1": 1, "version": 1 }));
+        assert_eq!(
+            found,
+            [
+                "(a field): is unknown; known are corps",
+                "version: is unknown; known are corps",
+                "corps.ww1: must be an object"
+            ]
+        );
+        assert_eq!(faults(&json!({})), ["corps: is missing"]);
     }
 
     #[test]

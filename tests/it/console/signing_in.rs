@@ -137,10 +137,13 @@ async fn only_our_own_pages_change_anything() {
 async fn without_a_token_there_is_no_console() {
     // A shared store that is away: of many replicas none makes a token of its own.
     let gateway = Gateway::start_unready(&[("ADMIN_TOKEN", ""), ("MONGO_URI", "mongodb://127.0.0.1:1")]).await;
-    for path in ["/console", "/console/", "/console/sign-in", "/console/files/style.css", "/api/admin/corps"] {
+    for path in ["/console", "/console/", "/console/sign-in", "/console/corps/", "/console/files/style.css"] {
         let answer = gateway.get(path).send().await.unwrap();
         assert_eq!((answer.status(), answer.text().await.unwrap()), (StatusCode::NOT_FOUND, String::new()), "{path}");
     }
+    let answer = gateway.get("/api/admin/corps").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert!(answer.text().await.unwrap().contains("ADMIN_TOKEN is unset"));
 }
 
 #[tokio::test]

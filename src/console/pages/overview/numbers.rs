@@ -92,8 +92,8 @@ impl Bots {
                     (true, Some(_)) => bots.away.push(name),
                     (true, None) => {
                         bots.online += 1;
-                        let last = desk.dispatcher.last_attempt(&account);
-                        bots.failing.extend(last.and_then(|last| last.error).map(|error| (name, error)));
+                        let last = desk.dispatcher.last_attempts(&account);
+                        bots.failing.extend(last.standing_failure().map(|failed| (name, failed.error.clone())));
                     }
                 }
             }
