@@ -1,6 +1,6 @@
 //! What this process remembers of each app that has a token: its secret (renewals need it), when
 //! it was used last, and the counts that operators see. Of apps that were refused: the secret, for an
-//! operator who wants them asked anew. Secrets stay in the process.
+//! operator who wants them asked anew.
 
 use std::collections::HashMap;
 use std::sync::Arc;

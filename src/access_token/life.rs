@@ -44,6 +44,7 @@ pub(super) fn after_grant(
         fetched_at: after_old.map_or(asked_at, |after_old| after_old.max(asked_at)),
         expires_at: same.map_or(claimed, |old| old.expires_at.min(claimed)),
         renewed_to_same: same.is_some(),
+        corp_secret: None,
     }
 }
 

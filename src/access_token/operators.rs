@@ -61,10 +61,14 @@ impl AccessTokens {
         }
     }
 
-    /// The app that the key stands for: known from its callers, else from a registration.
+    /// The app that the key stands for: known from its callers, from whoever obtained its token, or from a registration.
     pub async fn app_of(&self, key: &AppKey) -> Option<App> {
         let source = &self.inner.source;
-        match source.ledger.app_of(key) {
+        if let Some(app) = source.ledger.app_of(key) {
+            return Some(app);
+        }
+        let secret = source.cache.recall(key).await.and_then(|token| token.corp_secret.clone());
+        match secret.map(|secret| App { corp_id: key.corp_id.clone(), secret }).filter(|app| app.key() == *key) {
             Some(app) => Some(app),
             None => source.directory.registered_app(key).await,
         }

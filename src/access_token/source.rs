@@ -182,7 +182,8 @@ impl Source {
                     self.agreement().forget(key).await;
                 }
                 let replaced = if cached.is_some() { Replaced::Another } else { Replaced::Nothing };
-                let token = life::after_grant(key.clone(), cached, granted, asked_at);
+                let granted = life::after_grant(key.clone(), cached, granted, asked_at);
+                let token = StoredToken { corp_secret: Some(app.secret.clone()), ..granted };
                 info!(corp.id = %key.corp_id, app.secret = %key.secret, expires_at = %token.expires_at,
                     same = token.renewed_to_same, "obtained an access token");
                 let token = self.cache.put(token).await;

@@ -202,6 +202,7 @@ pub(super) fn token(text: &str, fetched: i64) -> StoredToken {
         fetched_at: at(fetched),
         expires_at: at(fetched + 7200),
         renewed_to_same: false,
+        corp_secret: None,
     }
 }
 

@@ -340,7 +340,7 @@ async fn a_refused_app_is_listed_and_asked_anew_when_an_operator_wishes() {
 }
 
 #[tokio::test]
-async fn after_a_restart_an_operators_renewal_finds_the_secret_at_the_registration() {
+async fn after_a_restart_an_operators_renewal_finds_the_secret_beside_the_token_or_at_the_registration() {
     let bench = Bench::new(new_tokens).await;
     let (bot, other) = (app("ww1", "s"), app("ww1", "other"));
     bench.store.register("ww1", "s");
@@ -348,6 +348,10 @@ async fn after_a_restart_an_operators_renewal_finds_the_secret_at_the_registrati
         bench.tokens.lease(app).await.unwrap();
         bench.store.saved(&app.key(), token).await;
     }
+    bench.restarted().renew_by_operator(&other.key()).await.unwrap();
+    // As earlier releases stored them.
+    bench.store.saved(&other.key(), "T3").await;
+    bench.store.rows.lock().values_mut().for_each(|token| token.corp_secret = None);
     let restarted = bench.restarted();
     restarted.renew_by_operator(&bot.key()).await.unwrap();
     assert_eq!(restarted.renew_by_operator(&other.key()).await, Err(TokenError::SecretUnknown));

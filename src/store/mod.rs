@@ -257,6 +257,8 @@ pub struct StoredToken {
     pub expires_at: Timestamp,
     /// Whether upstream answered a renewal with this same token: it is not renewed ahead again.
     pub renewed_to_same: bool,
+    /// The app's, with which whoever meets the token renews it. `None` in what earlier releases stored.
+    pub corp_secret: Option<Secret>,
 }
 
 /// Cached access tokens, for the in-process cache. Expired ones stay: they say which pair of corp

@@ -241,6 +241,16 @@ async fn a_token_that_was_revoked_early_is_healed_and_so_are_its_predecessors() 
 }
 
 #[tokio::test]
+async fn a_token_of_the_time_before_a_restart_is_healed() {
+    let (mut gateway, wecom) = world().await;
+    let first = token(&gateway).await;
+    gateway.terminate().await;
+    gateway.start_again().await;
+    wecom.revoke_tokens(CORP);
+    assert!(listed(&call(&gateway, &[("access_token", &first)]).await), "its app's secret is known still");
+}
+
+#[tokio::test]
 async fn a_body_goes_again_with_the_repeated_call() {
     let (gateway, wecom) = world().await;
     let first = token(&gateway).await;

@@ -13,11 +13,12 @@ pub(super) static PUT_TOKEN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local there = tonumber(redis.call('HGET', KEYS[1], 'fetched_at') or '')
          if there and there > tonumber(ARGV[2]) then
-           return redis.call('HMGET', KEYS[1], 'access_token', 'fetched_at', 'expires_at', 'renewed_to_same')
+           return redis.call('HMGET', KEYS[1], 'access_token', 'fetched_at', 'expires_at', 'renewed_to_same',
+             'corp_secret')
          end
          redis.call('HSET', KEYS[1], 'access_token', ARGV[1], 'fetched_at', ARGV[2], 'expires_at', ARGV[3],
-           'renewed_to_same', ARGV[4])
-         redis.call('PEXPIRE', KEYS[1], ARGV[5])
+           'renewed_to_same', ARGV[4], 'corp_secret', ARGV[5])
+         redis.call('PEXPIRE', KEYS[1], ARGV[6])
          return false",
     )
 });

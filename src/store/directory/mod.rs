@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::timeout;
 
-use self::near::{CAPACITY, NearCache, Source};
+use self::near::{CAPACITY, NearCache, READ_LIMIT, Source};
 use super::{Corps, PuppetPages, Result, Store, StoreError};
 use crate::domain::{Account, CallbackCredential, Corp, CorpId, OpenKfId, Pair, Puppet, Secret, Service};
 
@@ -229,19 +230,15 @@ impl Directory {
 
     /// Every online bot of the corp: while the store is away, those that are known.
     pub async fn online_bots(&self, corp: &CorpId) -> Result<Vec<Account>> {
-        let accounts: Vec<Account> = match self.store.puppets_of(corp).await {
-            Ok(bots) => bots.iter().filter(|bot| bot.online).map(Puppet::account).collect(),
-            Err(StoreError::Unavailable(reason)) => {
-                let known = self.puppets.all().filter(|(_, bot)| bot.online && bot.corp_id == *corp);
-                let known: Vec<Account> = known.map(|(_, bot)| bot.account()).collect();
-                if known.is_empty() {
-                    return Err(StoreError::Unavailable(reason));
-                }
-                known
-            }
-            Err(error) => return Err(error),
+        let away = match timeout(READ_LIMIT, self.store.puppets_of(corp)).await {
+            Ok(Ok(bots)) => return Ok(bots.iter().filter(|bot| bot.online).map(Puppet::account).collect()),
+            Ok(Err(error @ StoreError::Unavailable(_))) => error,
+            Ok(Err(error)) => return Err(error),
+            Err(_) => StoreError::Unavailable("it takes too long".to_owned()),
         };
-        Ok(accounts)
+        let known = self.puppets.all().filter(|(_, bot)| bot.online && bot.corp_id == *corp);
+        let accounts: Vec<Account> = known.map(|(_, bot)| bot.account()).collect();
+        if accounts.is_empty() { Err(away) } else { Ok(accounts) }
     }
 
     /// Every online bot that is marked away.

@@ -13,7 +13,7 @@ use super::{SHARED_FRESHNESS, Sharing};
 use crate::store::{Breaker, Result, StoreError, Turn};
 
 /// How long a shared store may take before what was last read serves instead.
-const READ_LIMIT: Duration = Duration::from_millis(400);
+pub(super) const READ_LIMIT: Duration = Duration::from_millis(400);
 /// After a failed read, a shared store is asked again so often: by one caller, while the others do with
 /// what was last read. Whoever knows nothing asks all the same.
 const ASK_AGAIN: Duration = Duration::from_millis(500);

@@ -47,7 +47,7 @@ pub(super) struct Sealed {
 pub(super) const ALL: [Sealed; 3] = [
     Sealed { name: CORPS, fields: &[], values: values_of_corp },
     Sealed { name: PUPPETS, fields: &["corpSecret", "token", "encodingAESKey"], values: values_of_puppet },
-    Sealed { name: TOKENS, fields: &["accessToken"], values: values_of_token },
+    Sealed { name: TOKENS, fields: &["accessToken", "corpSecret"], values: values_of_token },
 ];
 
 fn values_of_corp(document: &Document) -> Vec<Value> {
@@ -82,6 +82,6 @@ fn values_of_puppet(document: &Document) -> Vec<Value> {
 
 fn values_of_token(document: &Document) -> Vec<Value> {
     let Ok(id) = text(document, "_id") else { return Vec::new() };
-    let name = "accessToken";
-    Value::read(document, (name, name.to_owned()), "access_token", id, "access_token").into_iter().collect()
+    let read = |name: &str, field| Value::read(document, (name, name.to_owned()), "access_token", id, field);
+    [read("accessToken", "access_token"), read("corpSecret", "corp_secret")].into_iter().flatten().collect()
 }

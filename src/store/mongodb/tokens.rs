@@ -6,7 +6,7 @@ use mongodb::bson::{Document, doc};
 
 use super::MongoStore;
 use super::connection::{Limit, Promise, collection};
-use super::documents::{date, flag, opened, parsed, readable, text, time};
+use super::documents::{date, flag, opened, optional, parsed, readable, text, time};
 use super::error::is_duplicate_key;
 use crate::domain::{AppKey, CorpId, Fingerprint};
 use crate::store::sealed::{MasterKeys, Place};
@@ -34,7 +34,9 @@ impl Tokens for MongoStore {
     /// Where a token fetched later is there, the filter misses it, and the insertion meets its id.
     async fn put_token(&self, token: &StoredToken) -> Result<()> {
         let id = row_name(&token.app);
-        let sealed = self.keys.seal(&place(&id), &token.access_token)?;
+        let sealed = self.keys.seal(&place(&id, "access_token"), &token.access_token)?;
+        let secret = token.corp_secret.as_ref().map(|secret| self.keys.seal(&place(&id, "corp_secret"), secret));
+        let secret = secret.transpose()?;
         let filter = doc! { "_id": id, "fetchedAt": { "$lte": date(token.fetched_at) } };
         let update = doc! { "$set": {
             "corpId": token.app.corp_id.as_str(),
@@ -43,6 +45,7 @@ impl Tokens for MongoStore {
             "fetchedAt": date(token.fetched_at),
             "expiresAt": date(token.expires_at),
             "renewedToSame": token.renewed_to_same,
+            "corpSecret": secret,
         } };
         let put = async |db| match collection(&db, TOKENS, Promise::Light).update_one(filter, update).upsert(true).await
         {
@@ -57,8 +60,8 @@ fn row_name(app: &AppKey) -> String {
     format!("{}/{}", app.corp_id, app.secret)
 }
 
-pub(super) fn place(row: &str) -> Place<'_> {
-    Place { table: "access_token", row, field: "access_token" }
+fn place<'a>(row: &'a str, field: &'a str) -> Place<'a> {
+    Place { table: "access_token", row, field }
 }
 
 fn read_token(keys: &MasterKeys, document: &Document) -> Result<StoredToken> {
@@ -66,8 +69,11 @@ fn read_token(keys: &MasterKeys, document: &Document) -> Result<StoredToken> {
         corp_id: parsed(document, "corpId", CorpId::parse)?,
         secret: Fingerprint::from_text(text(document, "secretId")?),
     };
+    let name = row_name(&app);
+    let secret = |document: &Document, field: &str| opened(document, field, keys, &place(&name, "corp_secret"));
     Ok(StoredToken {
-        access_token: opened(document, "accessToken", keys, &place(&row_name(&app)))?,
+        access_token: opened(document, "accessToken", keys, &place(&name, "access_token"))?,
+        corp_secret: optional(document, "corpSecret", secret)?,
         fetched_at: time(document, "fetchedAt")?,
         expires_at: time(document, "expiresAt")?,
         renewed_to_same: flag(document, "renewedToSame"),

@@ -17,7 +17,7 @@ struct SealedColumn {
 }
 
 /// Every sealed column. The `row` expressions are those that the tables' own files bind values to.
-const COLUMNS: [SealedColumn; 8] = [
+const COLUMNS: [SealedColumn; 9] = [
     SealedColumn { table: "corp", row: "id", field: "wecom_proxy" },
     SealedColumn { table: "corp_credential", row: "corp_id || '/' || position", field: "token" },
     SealedColumn { table: "corp_credential", row: "corp_id || '/' || position", field: "aes_key" },
@@ -26,6 +26,7 @@ const COLUMNS: [SealedColumn; 8] = [
     SealedColumn { table: "puppet", row: "kf_id", field: "token" },
     SealedColumn { table: "puppet", row: "kf_id", field: "aes_key" },
     SealedColumn { table: "access_token", row: "corp_id || '/' || secret_id", field: "access_token" },
+    SealedColumn { table: "access_token", row: "corp_id || '/' || secret_id", field: "corp_secret" },
 ];
 
 /// More rows than this are worth a word about how far the sealing is.

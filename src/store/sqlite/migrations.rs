@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// The first entry leads from an empty file to version 1, and so on.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const VERSION_1: &str = "
 CREATE TABLE sealing_key (id TEXT PRIMARY KEY) STRICT;
@@ -139,6 +139,10 @@ CREATE UNIQUE INDEX service_event_once ON service_event (queue, webhook_id);
 CREATE INDEX service_event_order ON service_event (queue, state, id, size);
 -- the sweep of expired events
 CREATE INDEX service_event_expired ON service_event (due_at) WHERE state = 'expired';
+";
+
+const VERSION_4: &str = "
+ALTER TABLE access_token ADD COLUMN corp_secret TEXT;
 ";
 
 /// How a database cannot be brought to this program's version.

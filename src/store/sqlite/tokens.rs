@@ -1,6 +1,7 @@
 //! Cached access tokens.
 
 use async_trait::async_trait;
+use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
 
 use super::SqliteStore;
@@ -12,9 +13,11 @@ use crate::store::{Result, StoredToken, Tokens};
 const TOKEN: &str = "SELECT * FROM access_token WHERE corp_id = ? AND secret_id = ?";
 const TOKENS: &str = "SELECT * FROM access_token ORDER BY corp_id, secret_id";
 const PUT: &str = "
-INSERT INTO access_token VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO access_token (corp_id, secret_id, access_token, fetched_at, expires_at, renewed_to_same, corp_secret)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET access_token = excluded.access_token, fetched_at = excluded.fetched_at,
-  expires_at = excluded.expires_at, renewed_to_same = excluded.renewed_to_same
+  expires_at = excluded.expires_at, renewed_to_same = excluded.renewed_to_same,
+  corp_secret = excluded.corp_secret
 WHERE excluded.fetched_at >= access_token.fetched_at";
 
 #[async_trait]
@@ -34,7 +37,10 @@ impl Tokens for SqliteStore {
     /// Lost by a power cut, it costs one upstream call.
     async fn put_token(&self, token: &StoredToken) -> Result<()> {
         let token = token.clone();
-        let sealed = self.keys.seal(&place(&row_name(&token.app)), &token.access_token)?;
+        let row = row_name(&token.app);
+        let sealed = self.keys.seal(&place(&row, "access_token"), &token.access_token)?;
+        let secret = token.corp_secret.as_ref().map(|secret| self.keys.seal(&place(&row, "corp_secret"), secret));
+        let secret = secret.transpose()?;
         self.write_lightly(move |db| {
             let values = params![
                 token.app.corp_id.as_str(),
@@ -43,6 +49,7 @@ impl Tokens for SqliteStore {
                 token.fetched_at.as_millisecond(),
                 token.expires_at.as_millisecond(),
                 token.renewed_to_same,
+                secret,
             ];
             change(db, PUT, values).map(drop)
         })
@@ -54,8 +61,8 @@ fn row_name(app: &AppKey) -> String {
     format!("{}/{}", app.corp_id, app.secret)
 }
 
-fn place(row: &str) -> Place<'_> {
-    Place { table: "access_token", row, field: "access_token" }
+fn place<'a>(row: &'a str, field: &'a str) -> Place<'a> {
+    Place { table: "access_token", row, field }
 }
 
 fn read_token(keys: &MasterKeys, row: &Row<'_>) -> Result<StoredToken> {
@@ -63,8 +70,11 @@ fn read_token(keys: &MasterKeys, row: &Row<'_>) -> Result<StoredToken> {
         corp_id: parsed(row, "corp_id", CorpId::parse)?,
         secret: Fingerprint::from_text(row.get::<_, String>("secret_id")?),
     };
+    let name = row_name(&app);
+    let has_secret = row.get_ref("corp_secret")? != ValueRef::Null;
     Ok(StoredToken {
-        access_token: opened(row, keys, &place(&row_name(&app)))?,
+        access_token: opened(row, keys, &place(&name, "access_token"))?,
+        corp_secret: has_secret.then(|| opened(row, keys, &place(&name, "corp_secret"))).transpose()?,
         fetched_at: time(row, "fetched_at")?,
         expires_at: time(row, "expires_at")?,
         renewed_to_same: row.get("renewed_to_same")?,

@@ -121,6 +121,7 @@ pub fn token(corp: &str, secret: &str, fetched: i64) -> StoredToken {
         fetched_at: at(fetched),
         expires_at: at(fetched + 7_200),
         renewed_to_same: fetched % 2 == 1,
+        corp_secret: Some(Secret::new(secret)),
     }
 }
 

@@ -21,7 +21,9 @@ pub(in super::super) async fn absence(cache: &Opened) {
 pub(in super::super) async fn every_field_comes_back(cache: &Opened) {
     let app = app("ww1", "s");
     for same in [false, true] {
-        let put = StoredToken { renewed_to_same: same, ..token(&app, "a token +/\u{e9}", i64::from(same)) };
+        let corp_secret = same.then(|| Secret::new("s"));
+        let put =
+            StoredToken { renewed_to_same: same, corp_secret, ..token(&app, "a token +/\u{e9}", i64::from(same)) };
         assert_eq!(*cache.one.put(put.clone()).await, put);
         assert_eq!(*cache.other.recall(&app).await.unwrap(), put);
         assert_eq!(*cache.other.known(&app).unwrap(), put);
