@@ -269,6 +269,7 @@ impl App {
             callbacks: callbacks.clone(),
             tokens: tokens.clone(),
             public_url: PublicUrl(config.public_url.clone()),
+            bots_endpoint: bots_endpoint(config),
         };
         let parts = Parts {
             puppets: doors.puppets.clone(),
@@ -311,6 +312,11 @@ fn open_store(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<Arc<dyn S
         None => KeySource::Kept,
     };
     Ok(Arc::new(SqliteStore::open(&config.data_dir, keys, clock.now())?))
+}
+
+fn bots_endpoint(config: &Config) -> String {
+    let password = if config.puppet_passwords.is_empty() { "" } else { "bot:PASSWORD@" };
+    format!("http://{password}gateway:{}", config.port)
 }
 
 /// An operator who gave no token finds a generated one in `DATA_DIR`; of many replicas each would

@@ -95,7 +95,7 @@ fn console() -> OpenApiRouter<AppState> {
         .route("/console/corps/{corpId}/new-service", get(service::new).post(service::add))
         .route("/console/corps/{corpId}/services/{name}", get(service::page).post(service::save))
         .route("/console/corps/{corpId}/services/{name}/remove", post(service::remove))
-        .route("/console/corps/{corpId}/services/{name}/test", post(corp::test_service))
+        .route("/console/corps/{corpId}/services/{name}/test", get(corp::after_test).post(corp::test_service))
         .route("/console/bots", get(bots::page))
         .route("/console/bots/live", get(bots::live))
         .route("/console/bots/redeliver", post(bots::redeliver))

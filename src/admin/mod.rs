@@ -42,6 +42,8 @@ pub struct Desk {
     pub callbacks: Arc<Callbacks>,
     pub tokens: AccessTokens,
     pub public_url: PublicUrl,
+    /// `PUPPET_WXKF_MANAGER_ENDPOINT` of bots, with words for what only the operator knows.
+    pub bots_endpoint: String,
 }
 
 /// A page of a list.

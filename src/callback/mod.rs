@@ -49,6 +49,9 @@ const LOOK_UP_LIMIT: Duration = Duration::from_millis(500);
 /// From a body's last byte to the answer (WeCom hangs up after 5 s).
 const ANSWER_WITHIN: Duration = Duration::from_millis(4_300);
 
+/// What `doctor` has verified begins with this: nobody should take its check for WeCom's.
+pub const OF_DOCTOR: &str = "wxkf-gateway-doctor-";
+
 /// Why a callback was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -168,6 +171,10 @@ impl Callbacks {
     pub fn verify(&self, corp: &KnownCorp, raw_query: &str) -> Result<Bytes, Refusal> {
         let query = SignedQuery::parse(raw_query)?;
         let (opened, credential) = credentials::open(&corp.keys, &query, &query.echostr()?)?;
+        if opened.message.starts_with(OF_DOCTOR.as_bytes()) {
+            info!(corp.id = %corp.id(), credential.id = %credential.pair.id(), "doctor checked the callback URL");
+            return Ok(opened.message);
+        }
         info!(corp.id = %corp.id(), credential.id = %credential.pair.id(), "WeCom verified the callback URL");
         self.failures.verified(corp.id(), credential.pair.id());
         self.live.call(|| (Some(corp.id().clone()), Step::Checked));

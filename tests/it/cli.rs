@@ -128,6 +128,7 @@ fn sigterm_and_ctrl_c_end_it_with_0() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "there is no runtime")]
 fn a_later_signal_ends_it_at_once_and_one_that_comes_with_the_first_does_not() {
     let mut served = Served::start(&["serve", "--shutdown-delay=1h"]);
     served.signal("-INT");

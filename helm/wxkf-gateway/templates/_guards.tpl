@@ -99,6 +99,20 @@ settings.{{ $name }} is no setting of the gateway: `wxkf-gateway serve --help` l
 settings.HTTPS_PROXY holds a password, which would be readable in the pod's description: remove it here, and give it with extraEnv and valueFrom.secretKeyRef
 {{- end }}
 {{- end }}
+{{- range $name := list "REGISTRATION_GRACE" "DISPATCH_TIMEOUT" "EVENT_TTL" "TOKEN_MAX_LEASE" }}
+{{- with include "wxkf-gateway.text" (get $.Values.settings $name) }}
+{{- if not (include "wxkf-gateway.seconds" .) }}
+settings.{{ $name }}={{ . }} is no duration: a number with its unit, ms, s, m or h
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $words := dict "REGISTRATION" (list "proof" "open") "DISPATCH_FORMAT" (list "as-received" "decrypted") "LOG_FORMAT" (list "auto" "json" "pretty") }}
+{{- range $name, $known := $words }}
+{{- $word := include "wxkf-gateway.text" (get $.Values.settings $name) }}
+{{- if and $word (not (has $word $known)) }}
+settings.{{ $name }}={{ $word }} is none of {{ join ", " $known }}
+{{- end }}
+{{- end }}
 {{- if has (toString .Values.settings.BIND_ADDRESS) (list "127.0.0.1" "::1") }}
 settings.BIND_ADDRESS={{ .Values.settings.BIND_ADDRESS }} is reached by nobody outside of the pod: remove it, or use 0.0.0.0 or ::
 {{- end }}
@@ -166,6 +180,13 @@ publicService.nodePort needs publicService.type=NodePort or LoadBalancer
 {{- end -}}
 
 {{- define "wxkf-gateway.faults.additions" -}}
+{{- range $name := list "commonLabels" "podLabels" }}
+{{- range $label, $_ := get $.Values $name }}
+{{- if or (regexMatch "^app\\.kubernetes\\.io/(name|instance|component|version|managed-by)$" $label) (eq $label "helm.sh/chart") }}
+{{ $name }} has {{ $label }}, which is the chart's own: remove it
+{{- end }}
+{{- end }}
+{{- end }}
 {{- $own := concat (list "CORPS_FILE" "DATA_DIR" "MONGO_URI_FILE" "REDIS_URL_FILE") (keys (include "wxkf-gateway.secrets" . | fromYaml)) -}}
 {{- $known := include "wxkf-gateway.settings" . | fromYamlArray -}}
 {{- range .Values.extraEnv }}

@@ -105,7 +105,7 @@ imagePullSecrets:
 {{/* The address at which WeCom calls: as set, else the first host of the Ingress or HTTPRoute; nothing when unknown. */}}
 {{- define "wxkf-gateway.publicUrl" -}}
 {{- if .Values.settings.PUBLIC_URL -}}
-{{- .Values.settings.PUBLIC_URL -}}
+{{- .Values.settings.PUBLIC_URL | trimSuffix "/" -}}
 {{- else if and .Values.ingress.enabled .Values.ingress.hosts -}}
 {{- ternary "https" "http" (not (empty .Values.ingress.tls)) }}://{{ tpl (first .Values.ingress.hosts) . -}}
 {{- else if and .Values.httpRoute.enabled .Values.httpRoute.hostnames -}}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
+use crate::callback::OF_DOCTOR;
 use crate::config::Config;
 use crate::domain::CallbackCredential;
 use crate::simulator::wecom::{Credential, Stamp, verification_query};
@@ -107,7 +108,7 @@ async fn call(setup: &Setup, url: &str, corp: &KnownCorp, credential: &CallbackC
         aes_key: credential.pair.aes_key().clone(),
         receive_id: receive_id.to_owned(),
     };
-    let message = format!("doctor-{:016x}", rand::random::<u64>());
+    let message = format!("{OF_DOCTOR}{:016x}", rand::random::<u64>());
     let query = verification_query(&sealing, &message, &Stamp::now());
     let answer = ask(setup.http.get(format!("{url}?{query}")).timeout(LIMIT)).await;
     judge(&answer, &message).map(|()| answer.map_or(Duration::ZERO, |answer| answer.took))

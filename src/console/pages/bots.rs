@@ -37,6 +37,7 @@ struct BotsPage<'p> {
     next: Option<String>,
     /// The stream of this page.
     source: String,
+    bots_endpoint: &'p str,
     fault: Option<String>,
 }
 
@@ -79,7 +80,7 @@ async fn show(shell: &Shell, desk: &Desk, from: &From, status: StatusCode, fault
         shell.to(&format!("{path}?{query}"))
     };
     let (source, next) = (link("bots/live", &from.cursor), next.map(|next| link("bots", &next)));
-    render(status, &BotsPage { shell, t: shell.t, rows, next, source, fault })
+    render(status, &BotsPage { shell, t: shell.t, rows, next, source, bots_endpoint: &desk.bots_endpoint, fault })
 }
 
 /// The rows, as they change.

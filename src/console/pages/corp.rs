@@ -21,7 +21,7 @@ use crate::http::audit::Auditor;
 use crate::http::health::Health;
 use crate::http::problem::Problem;
 
-use super::corps::{credential, source};
+use super::corps::{LastCheck, credential, source};
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -38,6 +38,7 @@ struct CorpPage<'p> {
     lacks_public_url: bool,
     verification: String,
     bots: usize,
+    bots_endpoint: String,
     is_checked: bool,
     services: Vec<ServiceView>,
     corp: CorpView,
@@ -105,6 +106,7 @@ async fn content<'p>(shell: &'p Shell, desk: &Desk, id: &str, notices: Notices) 
         lacks_public_url: corp.callback_url.starts_with('/'),
         verification: verification(shell, desk, &known, &corp),
         bots,
+        bots_endpoint: desk.bots_endpoint.clone(),
         is_checked: desk.callbacks.last_verified(&known).is_some(),
         services,
         corp,
@@ -113,19 +115,18 @@ async fn content<'p>(shell: &'p Shell, desk: &Desk, id: &str, notices: Notices) 
 }
 
 fn verification(shell: &Shell, desk: &Desk, id: &CorpId, corp: &CorpView) -> String {
-    let (verified, failure) = (desk.callbacks.last_verified(id), desk.callbacks.last_failure(id));
-    let checked = match (verified, failure) {
-        (Some(good), failure) if failure.as_ref().is_none_or(|bad| bad.at <= good.at) => {
+    let checked = match LastCheck::of(desk, id, shell.now) {
+        LastCheck::Passed(good) => {
             let known = corp.credentials.iter().find(|one| one.id == good.credential.as_str());
             let label = known.and_then(|one| one.label.clone());
             Checked::Good { at: good.at.to_string(), credential: label.unwrap_or_else(|| good.credential.to_string()) }
         }
-        (_, Some(bad)) => {
+        LastCheck::Refused(bad) => {
             let (what, remedy) = shell.t.cause(&bad.cause);
             let from = bad.from.map(|address| address.to_string()).unwrap_or_default();
             Checked::Bad { at: bad.at.to_string(), from, wrong: shell.t.wrong(bad.cause.wrong()), what, remedy }
         }
-        (_, None) => Checked::Never,
+        LastCheck::Never => Checked::Never,
     };
     part(&Verification { shell, t: shell.t, checked })
 }
@@ -232,6 +233,11 @@ pub async fn remove(shell: Shell, State(desk): State<Arc<Desk>>, auditor: Audito
         Ok(()) => shell.done("corps", Done::CorpRemoved),
         Err(problem) => refused(&shell, &desk, &id, &problem, Notices::other).await,
     }
+}
+
+/// Where a test was sent, and nothing is left to see: after signing in anew, by a bookmark.
+pub async fn after_test(Path((id, _name)): Path<(String, String)>) -> Response {
+    Shell::see_other(&format!("../../../{id}"))
 }
 
 /// Sends a service a test event, and shows what came of it.

@@ -6,10 +6,12 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::admin::Desk;
 use crate::admin::corps::{CorpView, SourceView, Unnamed};
+use crate::callback::{Failure, Verified};
 use crate::console::form::Form;
 use crate::console::shell::{Shell, render};
 use crate::console::text::{Done, Words};
@@ -75,13 +77,35 @@ async fn rows(shell: &Shell, desk: &Desk) -> Result<Vec<Row>, Problem> {
 
 fn check(shell: &Shell, desk: &Desk, corp: &str) -> (String, bool) {
     let Ok(id) = CorpId::parse(corp) else { return Default::default() };
-    let (verified, failure) = (desk.callbacks.last_verified(&id), desk.callbacks.last_failure(&id));
-    match (verified, failure) {
-        (Some(verified), failure) if failure.as_ref().is_none_or(|failure| failure.at <= verified.at) => {
-            (format!("{} {}", shell.t.verified, shell.ago(&verified.at.to_string())), false)
+    match LastCheck::of(desk, &id, shell.now) {
+        LastCheck::Passed(verified) => (format!("{} {}", shell.t.verified, shell.ago(&verified.at.to_string())), false),
+        LastCheck::Refused(failure) => (format!("{} {}", shell.t.refused, shell.ago(&failure.at.to_string())), true),
+        LastCheck::Never => (String::new(), false),
+    }
+}
+
+/// A call that was refused longer ago was a stranger's, or is mended.
+pub(super) const LATELY: SignedDuration = SignedDuration::from_mins(15);
+
+/// How the corp's callback URL did lately.
+pub(super) enum LastCheck {
+    Never,
+    /// WeCom verified it.
+    Passed(Verified),
+    /// A call was refused since.
+    Refused(Failure),
+}
+
+impl LastCheck {
+    pub(super) fn of(desk: &Desk, corp: &CorpId, now: Timestamp) -> Self {
+        let failure = desk.callbacks.last_failure(corp);
+        let Some(verified) = desk.callbacks.last_verified(corp) else {
+            return failure.map_or(Self::Never, Self::Refused);
+        };
+        match failure.filter(|failure| failure.at > verified.at && now.duration_since(failure.at) <= LATELY) {
+            Some(failure) => Self::Refused(failure),
+            None => Self::Passed(verified),
         }
-        (_, Some(failure)) => (format!("{} {}", shell.t.refused, shell.ago(&failure.at.to_string())), true),
-        (_, None) => (String::new(), false),
     }
 }
 

@@ -99,7 +99,7 @@ pub(super) const ENGLISH: Words = Words {
     guide_url_title: "Paste the callback URL and press Save",
     guide_url: "Paste the callback URL into the field URL of the page that you left open (Set API Receive, <span lang=\"zh\">设置API接收</span>), then press Save (<span lang=\"zh\">保存</span>). WeCom checks the URL at once; whether it passed shows here by itself, and if not, what is wrong. For customer service, allow the app under WeChat Customer Service → API → apps that may call it (<span lang=\"zh\">微信客服 → API → 可调用接口的应用</span>), and list the gateway's address under Trusted IPs (<span lang=\"zh\">企业可信IP</span>) of the app.",
     guide_bot_title: "Start a bot",
-    guide_bot: "Point the bot (wechaty-puppet-wxkf) at this gateway with PUPPET_WXKF_MANAGER_ENDPOINT. It registers itself when it starts, proves its account with the app's secret, and shows under Bots.",
+    guide_bot: "Point the bot (wechaty-puppet-wxkf) at this gateway with PUPPET_WXKF_MANAGER_ENDPOINT, and tell it with PUPPET_WXKF_SELF_ENDPOINT where the gateway reaches it. It registers itself when it starts, proves its account with the app's secret, and shows under Bots.",
     // Corps
     corp_id: "Corp ID",
     add_corp: "Add corp",

@@ -1,19 +1,15 @@
 //! What somebody should look at, the widest first.
 
-use jiff::SignedDuration;
-
 use super::numbers::Numbers;
 use crate::admin::Desk;
 use crate::admin::corps::CorpView;
+use crate::console::pages::corps::{LATELY, LastCheck};
 use crate::console::shell::Shell;
 use crate::domain::CorpId;
 use crate::http::health::Ready;
 
 /// Things of one kind that are named one by one.
 const NAMED: usize = 5;
-/// A call that was refused longer ago was a stranger's, or is mended.
-const LATELY: SignedDuration = SignedDuration::from_mins(15);
-
 /// Something that somebody should look at.
 pub(super) struct Concern {
     pub what: String,
@@ -54,9 +50,8 @@ pub(super) fn of(shell: &Shell, desk: &Desk, ready: &Ready, corps: &[CorpView], 
 /// A corp whose last callback was refused.
 fn refused(shell: &Shell, desk: &Desk, corp: &CorpView) -> Option<Concern> {
     let id = CorpId::parse(&corp.corp_id).ok()?;
-    let failure = desk.callbacks.last_failure(&id)?;
-    let is_mended = desk.callbacks.last_verified(&id).is_some_and(|verified| verified.at >= failure.at);
-    if is_mended || shell.now.duration_since(failure.at) > LATELY {
+    let LastCheck::Refused(failure) = LastCheck::of(desk, &id, shell.now) else { return None };
+    if shell.now.duration_since(failure.at) > LATELY {
         return None;
     }
     let what = shell.t.corp_fails.replace("{}", &corp.corp_id);
