@@ -241,7 +241,8 @@ impl App {
         };
         let dispatcher = dispatcher(config, courier.clone(), &around);
         let services = services(config, courier, &around);
-        let api = ApiProxy::new(&config.wecom_api_base_url, outbound, tokens.clone(), live.clone())?;
+        let api =
+            ApiProxy::new(&config.wecom_api_base_url, outbound, tokens.clone(), doors.admins.clone(), live.clone())?;
         let proof = Proof::new(policy(config), listing(config), tokens.clone(), wecom);
         let denied = config.dispatch_deny_networks.clone();
         let manager = Manager::new(directory.clone(), dispatcher.clone(), proof, denied, clock.clone());

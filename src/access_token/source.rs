@@ -92,6 +92,10 @@ impl Source {
             Look::Answered(outcome) => return outcome,
             Look::Ask(cached) => cached,
         };
+        // Before the turn, which it could outlast.
+        if let Some(wait) = cached.as_deref().and_then(|old| life::until_replaceable(old, self.clock.now())) {
+            tokio::time::sleep(wait).await;
+        }
         // A pair that was good once is always asked, and costs the others nothing. The place comes
         // before the turn, because waiting for it could outlast a turn.
         let place = match &cached {
@@ -114,7 +118,13 @@ impl Source {
             }
         };
         self.agreement().end(key, turn).await;
-        outcome
+        match outcome {
+            // The one before once more, which is over by now: a moment later there is another one.
+            Ok(token) if token.renewed_to_same && !life::is_live(&token, self.clock.now()) => {
+                Box::pin(self.obtain(app, key, purpose)).await
+            }
+            outcome => outcome,
+        }
     }
 
     async fn look(&self, key: &AppKey, purpose: &Purpose) -> Look {
@@ -167,9 +177,6 @@ impl Source {
         cached: Option<&StoredToken>,
         place: Option<Place>,
     ) -> Outcome {
-        if let Some(wait) = cached.and_then(|old| life::until_replaceable(old, self.clock.now())) {
-            tokio::time::sleep(wait).await;
-        }
         let (asked_at, started) = (self.clock.now(), Instant::now());
         let answer = self.wecom.gettoken(app, purpose.invalid_token(cached)).await.map_err(TokenError::from);
         histogram!("wxkf_access_token_refresh_duration_seconds").record(started.elapsed());
@@ -188,10 +195,6 @@ impl Source {
                     same = token.renewed_to_same, "obtained an access token");
                 let token = self.cache.put(token).await;
                 self.ledger.open(app, key).granted(replaced);
-                // The one before once more, which is over: there is another one a moment later.
-                if cached.is_some() && life::until_replaceable(&token, self.clock.now()).is_some() {
-                    return Box::pin(self.ask(app, key, purpose, Some(&token), None)).await;
-                }
                 Ok(token)
             }
             Err(error) => {

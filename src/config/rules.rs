@@ -12,7 +12,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     distinct_ports(config, reader);
     for (variable, url) in [
         ("ACCESS_TOKEN_URL", config.access_token_url.as_ref()),
-        ("WECOM_API_BASE_URL", Some(&api_of(&config.wecom_api_base_url))),
+        ("WECOM_API_BASE_URL", Some(&config.wecom_api_base_url)),
         ("HTTPS_PROXY", config.https_proxy.as_ref()),
     ] {
         if url.is_some_and(|url| leads_back(config, url)) {
@@ -24,8 +24,15 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
         let text = "unset: whoever reaches the gateway can register bots and read their tokens";
         reader.warn("PUPPET_PASSWORD", text);
     }
-    if config.mongo_uri.is_some() && config.master_key.is_none() {
-        reader.warn("MASTER_KEY", "unset: corp secrets, callback keys and tokens lie readable in MongoDB and Redis");
+    if config.master_key.is_none() {
+        match (config.mongo_uri.is_some(), config.redis_url.is_some()) {
+            (true, _) => {
+                let text = "unset: corp secrets, callback keys and tokens lie readable in MongoDB and Redis";
+                reader.warn("MASTER_KEY", text);
+            }
+            (false, true) => reader.warn("MASTER_KEY", "unset: tokens and their apps' secrets lie readable in Redis"),
+            (false, false) => {}
+        }
     }
     if config.mongo_uri.is_some() && config.redis_url.is_none() {
         reader.warn("REDIS_URL", "unset: every replica fetches access tokens of its own, which WeCom limits");
@@ -81,13 +88,6 @@ fn leads_back(config: &Config, url: &Url) -> bool {
     };
     let own_listener = local && ours.contains(&url.port_or_known_default()) && url.scheme() == "http";
     own_listener || config.public_url.as_ref().is_some_and(|public| is_route_behind(public, url))
-}
-
-/// Where the calls of WeCom's API go.
-fn api_of(base: &Url) -> Url {
-    let mut api = base.clone();
-    api.set_path(&format!("{}/cgi-bin/", base.path().trim_end_matches('/')));
-    api
 }
 
 fn is_own(config: &Config, ip: IpAddr) -> bool {

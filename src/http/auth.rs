@@ -87,6 +87,11 @@ impl Door {
         }
     }
 
+    /// Whether a request carries the door's key, wherever it goes.
+    pub fn is_opened_by(&self, headers: &HeaderMap) -> bool {
+        offered(headers, &header::AUTHORIZATION).is_some_and(|key| self.keys().opens(&key))
+    }
+
     /// Notes that a key was offered that does not fit; returns which wrong one of a burst it is. A
     /// caller without any key tried nothing.
     fn note(&self, extensions: &Extensions, action: Action, setting: &'static str) -> u64 {

@@ -13,8 +13,6 @@ use utoipa_swagger_ui::Config;
 
 const PAGE: &str = include_str!("docs.html");
 const START: &str = include_str!("docs.js");
-/// Of a page with a slash at its end, whose links lead one level too deep.
-const GO_UP: &str = "location.replace(\"../docs\");\n";
 
 /// What the page takes from the library.
 const LIBRARY: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
@@ -43,7 +41,6 @@ pub async fn page() -> Response {
 pub async fn file(Path(name): Path<String>) -> Response {
     match name.as_str() {
         "docs.js" => ([(header::CONTENT_TYPE, JAVASCRIPT)], START).into_response(),
-        "docs/docs.js" => ([(header::CONTENT_TYPE, JAVASCRIPT)], GO_UP).into_response(),
         name if LIBRARY.contains(&name) => library(name),
         _ => StatusCode::NOT_FOUND.into_response(),
     }

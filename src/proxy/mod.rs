@@ -23,6 +23,7 @@ use url::Url;
 
 use crate::access_token::{AccessTokens, TokenError, TokenState};
 use crate::domain::{App, AppKey, CorpId, Secret};
+use crate::http::auth::Door;
 use crate::live::{Live, Rate};
 use crate::observe::{Family, Kind, Label, Measure, Span, Values};
 use crate::wecom::{self, Outbound, UnusableProxy};
@@ -70,6 +71,8 @@ pub struct ApiProxy {
     base: ApiBase,
     outbound: Outbound,
     tokens: AccessTokens,
+    /// The operators' door: its key is the gateway's own, and goes no further.
+    operators: Door,
     live: Live,
 }
 
@@ -97,8 +100,14 @@ impl Owner {
 
 impl ApiProxy {
     /// `base` is `WECOM_API_BASE_URL`.
-    pub fn new(base: &Url, outbound: Outbound, tokens: AccessTokens, live: Live) -> Result<Self, http::Error> {
-        Ok(Self { base: ApiBase::of(base)?, outbound, tokens, live })
+    pub fn new(
+        base: &Url,
+        outbound: Outbound,
+        tokens: AccessTokens,
+        operators: Door,
+        live: Live,
+    ) -> Result<Self, http::Error> {
+        Ok(Self { base: ApiBase::of(base)?, outbound, tokens, operators, live })
     }
 
     /// Passes the call on, with a live token in it, and returns the answer as soon as it begins.

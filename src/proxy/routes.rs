@@ -125,7 +125,7 @@ pub(super) async fn pass(
     };
     let (mut parts, body) = request.into_parts();
     headers::strip_call(&mut parts.headers);
-    if caller.is_proven() {
+    if caller.is_proven() || proxy.operators.is_opened_by(&parts.headers) {
         parts.headers.remove(header::AUTHORIZATION);
     }
     let has_body = parts.method != Method::GET && parts.method != Method::HEAD;

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wxkf_gateway::simulator::wecom::{Api, Wecom};
 
-use crate::harness::{ACCOUNT, CORP, Gateway, SECRET, gateway_and_wecom};
+use crate::harness::{ACCOUNT, ADMIN_TOKEN, CORP, Gateway, SECRET, gateway_and_wecom};
 use crate::tokens::serve;
 
 const PREFIXES: [&str; 2] = ["/puppetWxkfManager/wxkfRequestProxy", "/cgi-bin"];
@@ -311,6 +311,16 @@ async fn the_password_opens_the_proxy_and_goes_no_further() {
         let answer = gateway.get(&format!("{prefix}/x")).basic_auth("bot", Some("pass")).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         assert!(answer.headers().get("got-authorization").is_none(), "{:?}", answer.headers());
+    }
+}
+
+#[tokio::test]
+async fn without_a_password_only_the_operators_key_stays_here() {
+    let (gateway, _) = gateway_and_upstream().await;
+    for prefix in PREFIXES {
+        let call = async |key: &str| gateway.get(&format!("{prefix}/x")).bearer_auth(key).send().await.unwrap();
+        assert!(call(ADMIN_TOKEN).await.headers().get("got-authorization").is_none());
+        assert_eq!(call("the-callers-own").await.headers()["got-authorization"], "Bearer the-callers-own");
     }
 }
 

@@ -100,10 +100,9 @@ settings.HTTPS_PROXY holds a password, which would be readable in the pod's desc
 {{- end }}
 {{- end }}
 {{- range $name := list "REGISTRATION_GRACE" "DISPATCH_TIMEOUT" "EVENT_TTL" "TOKEN_MAX_LEASE" }}
-{{- with include "wxkf-gateway.text" (get $.Values.settings $name) }}
-{{- if not (include "wxkf-gateway.seconds" .) }}
-settings.{{ $name }}={{ . }} is no duration: a number with its unit, ms, s, m or h
-{{- end }}
+{{- $span := include "wxkf-gateway.text" (get $.Values.settings $name) }}
+{{- if regexMatch "^[0-9.]+$" $span }}
+settings.{{ $name }}={{ $span }} is no duration: a number with its unit, ms, s, m or h
 {{- end }}
 {{- end }}
 {{- $words := dict "REGISTRATION" (list "proof" "open") "DISPATCH_FORMAT" (list "as-received" "decrypted") "LOG_FORMAT" (list "auto" "json" "pretty") }}

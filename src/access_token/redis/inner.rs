@@ -203,8 +203,11 @@ impl Inner {
     /// Seals with the first key what another one of them sealed.
     pub(super) async fn reseal(self: &Arc<Self>) -> Result<(), Away> {
         for (app, row) in self.rows().await? {
-            let sealed_by = row.0.as_deref().map(MasterKeys::id_of);
-            if sealed_by.is_some_and(|id| id != self.keys.sealing_id() && self.keys.holds(id))
+            let is_old = |text: &String| {
+                let id = MasterKeys::id_of(text);
+                !text.is_empty() && id != self.keys.sealing_id() && self.keys.holds(id)
+            };
+            if [&row.0, &row.4].into_iter().flatten().any(is_old)
                 && let Some(token) = self.heard(&app, row)
             {
                 self.write(token, None).await?;

@@ -16,6 +16,9 @@ pub fn parse(content: &[u8], now: Timestamp, rules: &dyn ServiceRules) -> Result
     match serde_json::from_slice::<Document>(content) {
         Ok(document) => {
             document.unknown.iter().for_each(|name| refuse_field(name, "", &["corps"], &mut faults));
+            if document.is_repeated {
+                faults.add("corps", "stands there twice");
+            }
             if document.corps.is_none() {
                 faults.add("corps", "is missing");
             }
@@ -40,6 +43,7 @@ pub fn parse(content: &[u8], now: Timestamp, rules: &dyn ServiceRules) -> Result
 #[derive(Default)]
 struct Document {
     corps: Option<Pairs>,
+    is_repeated: bool,
     unknown: Vec<String>,
 }
 
@@ -56,8 +60,8 @@ impl<'de> serde::Deserialize<'de> for Document {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
                 let mut document = Document::default();
                 while let Some(name) = map.next_key::<String>()? {
-                    if name == "corps" && document.corps.is_none() {
-                        document.corps = Some(map.next_value()?);
+                    if name == "corps" {
+                        document.is_repeated |= document.corps.replace(map.next_value()?).is_some();
                     } else {
                         map.next_value::<IgnoredAny>()?;
                         document.unknown.push(name);
@@ -220,6 +224,8 @@ mod tests {
     fn a_corp_that_stands_there_twice_is_a_fault() {
         let twice = parse(br#"{"corps":{"ww1":{},"ww1":{}}}"#, Timestamp::UNIX_EPOCH, &AnyService).unwrap_err();
         assert_eq!(twice.to_string(), "corps.ww1: stands there twice");
+        let twice = parse(br#"{"corps":{"ww1":{}},"corps":{}}"#, Timestamp::UNIX_EPOCH, &AnyService).unwrap_err();
+        assert_eq!(twice.to_string(), "corps: stands there twice");
     }
 
     proptest! {

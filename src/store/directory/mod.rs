@@ -9,6 +9,7 @@ mod near;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -56,11 +57,18 @@ impl CorpKeys {
 
     /// With the pair of a bot that registered just now, where bots' pairs count.
     fn with_pair_of(&self, bot: &Puppet) -> Self {
+        if self.is_declared {
+            return self.with(|_| true);
+        }
+        let mut keys = self.with(|credential| credential.pair != bot.pair);
+        keys.credentials.insert(0, CallbackCredential::from(bot.pair.clone()));
+        keys
+    }
+
+    /// With these of the credentials.
+    fn with(&self, wanted: impl Fn(&CallbackCredential) -> bool) -> Self {
         let Self { corp, is_declared, credentials, services } = self;
-        let pair = (!is_declared).then(|| CallbackCredential::from(bot.pair.clone()));
-        let others =
-            credentials.iter().filter(|credential| Some(&credential.pair) != pair.as_ref().map(|new| &new.pair));
-        let credentials = pair.iter().chain(others).cloned().collect();
+        let credentials = credentials.iter().filter(|credential| wanted(credential)).cloned().collect();
         Self { corp: corp.clone(), is_declared: *is_declared, credentials, services: services.clone() }
     }
 
@@ -87,6 +95,8 @@ pub struct Directory {
     keys: NearCache<CorpId, CorpKeys>,
     proxies: NearCache<CorpId, Option<Secret>>,
     puppets: NearCache<OpenKfId, Puppet>,
+    /// All bots of a shared store were read ahead.
+    is_acquainted: AtomicBool,
     /// Held while an operator changes a declaration: what was read must not change before it is written.
     changing: tokio::sync::Mutex<()>,
 }
@@ -96,7 +106,7 @@ impl Directory {
     pub fn new(corps: Arc<dyn Corps>, store: Arc<dyn Store>, sharing: Sharing) -> Self {
         let (keys, proxies, puppets) = (NearCache::new(), NearCache::new(), NearCache::new());
         let (source, changing) = (Source::new(sharing), tokio::sync::Mutex::default());
-        Self { corps, store, source, keys, proxies, puppets, changing }
+        Self { corps, store, source, keys, proxies, puppets, is_acquainted: AtomicBool::new(false), changing }
     }
 
     /// Whether other replicas work on the same store.
@@ -214,6 +224,7 @@ impl Directory {
         for corp in changed.iter().chain(without_credentials.keys()) {
             self.keys.read(corp, &self.source, async || self.read_keys(corp).await).await?;
         }
+        self.is_acquainted.store(true, Ordering::Relaxed);
         Ok(read)
     }
 
@@ -236,6 +247,10 @@ impl Directory {
             Ok(Err(error)) => return Err(error),
             Err(_) => StoreError::Unavailable("it takes too long".to_owned()),
         };
+        // Of an embedded store, and before all were read, only those are known that had something to do.
+        if !self.is_acquainted.load(Ordering::Relaxed) {
+            return Err(away);
+        }
         let known = self.puppets.all().filter(|(_, bot)| bot.online && bot.corp_id == *corp);
         let accounts: Vec<Account> = known.map(|(_, bot)| bot.account()).collect();
         if accounts.is_empty() { Err(away) } else { Ok(accounts) }
@@ -254,7 +269,7 @@ impl Directory {
         let same = |before: &Puppet| before.corp_id == puppet.corp_id && before.pair == puppet.pair;
         if !before.as_deref().is_some_and(same) {
             if let Some(before) = before {
-                self.keys.changed(&before.corp_id, self.source.sharing, |keys| keys);
+                self.pair_left(&before);
             }
             let with_pair = |keys: Arc<CorpKeys>| Arc::new(keys.with_pair_of(puppet));
             self.keys.changed(&puppet.corp_id, self.source.sharing, |keys| keys.map(with_pair));
@@ -284,9 +299,21 @@ impl Directory {
         let found = self.store.delete_puppet(kf).await?;
         self.puppets.changed(kf, self.source.sharing, |_| None);
         if let Some(before) = before {
-            self.keys.changed(&before.corp_id, self.source.sharing, |keys| keys);
+            self.pair_left(&before);
         }
         Ok(found)
+    }
+
+    /// The bot has its pair no longer. It opens nothing any more, unless another bot has it too.
+    fn pair_left(&self, bot: &Puppet) {
+        let has_it =
+            |other: &Puppet| other.kf_id != bot.kf_id && other.corp_id == bot.corp_id && other.pair == bot.pair;
+        let is_left = !self.puppets.all().any(|(_, other)| has_it(&other));
+        let without = |keys: Arc<CorpKeys>| match is_left && !keys.is_declared {
+            true => Arc::new(keys.with(|credential| credential.pair != bot.pair)),
+            false => keys,
+        };
+        self.keys.changed(&bot.corp_id, self.source.sharing, |keys| keys.map(without));
     }
 
     /// To be held from reading a declaration to writing it back. Changes at other replicas are not kept

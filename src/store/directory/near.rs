@@ -193,13 +193,12 @@ where
         let changes = *shard.changes.lock();
         let value = source.ask(read).await?.map(Arc::new);
         // Another replica may register what is unknown now, so only an exclusive store remembers that.
-        if value.is_some() || source.sharing == Sharing::Exclusive {
-            let now = shard.changes.lock();
-            if *now == changes {
-                self.entries.insert(key.clone(), Near { value: value.clone(), read_at: Instant::now() });
-            }
-        } else {
-            self.entries.invalidate(key);
+        let is_kept = value.is_some() || source.sharing == Sharing::Exclusive;
+        let now = shard.changes.lock();
+        match *now == changes {
+            true if is_kept => self.entries.insert(key.clone(), Near { value: value.clone(), read_at: Instant::now() }),
+            true => self.entries.invalidate(key),
+            false => {}
         }
         Ok(value)
     }
