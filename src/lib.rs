@@ -81,8 +81,8 @@
 //!    for it, 15 s at most.
 //! 3. The flight takes a place in the budget of refusals if the secret never was a good one, waits for
 //!    its turn among the replicas ([`access_token::Agreement`]), looks into the cache again, and asks WeCom.
-//! 4. The token is kept with its absolute expiry, in Redis or in the store, unless a later one is there:
-//!    a restart or another replica hands out what remains of it. `renewal.rs` renews what is in use
+//! 4. The token is kept with its absolute expiry and its app's secret, in Redis or in the store, unless a later one is
+//!    there: a restart or another replica hands out what remains of it, and can renew it. `renewal.rs` renews what is in use
 //!    before it expires.
 //!
 //! ## Several replicas

@@ -268,8 +268,9 @@ impl Directory {
         // Bots restart often and bring the same pair: then the corp's keys are what they were.
         let same = |before: &Puppet| before.corp_id == puppet.corp_id && before.pair == puppet.pair;
         if !before.as_deref().is_some_and(same) {
-            if let Some(before) = before {
-                self.pair_left(&before);
+            // Others may have the pair that it had: whether, the store says when it is read again.
+            if let Some(before) = before.filter(|before| before.corp_id != puppet.corp_id) {
+                self.keys.changed(&before.corp_id, self.source.sharing, |keys| keys);
             }
             let with_pair = |keys: Arc<CorpKeys>| Arc::new(keys.with_pair_of(puppet));
             self.keys.changed(&puppet.corp_id, self.source.sharing, |keys| keys.map(with_pair));
@@ -304,15 +305,15 @@ impl Directory {
         Ok(found)
     }
 
-    /// The bot has its pair no longer. It opens nothing any more, unless another bot has it too.
+    /// A bot was forgotten. Its pair opens nothing any more, unless another bot has it too.
     fn pair_left(&self, bot: &Puppet) {
         let has_it =
             |other: &Puppet| other.kf_id != bot.kf_id && other.corp_id == bot.corp_id && other.pair == bot.pair;
-        let is_left = !self.puppets.all().any(|(_, other)| has_it(&other));
-        let without = |keys: Arc<CorpKeys>| match is_left && !keys.is_declared {
-            true => Arc::new(keys.with(|credential| credential.pair != bot.pair)),
-            false => keys,
-        };
+        let without =
+            |keys: Arc<CorpKeys>| match keys.is_declared || self.puppets.all().any(|(_, other)| has_it(&other)) {
+                true => keys,
+                false => Arc::new(keys.with(|credential| credential.pair != bot.pair)),
+            };
         self.keys.changed(&bot.corp_id, self.source.sharing, |keys| keys.map(without));
     }
 
