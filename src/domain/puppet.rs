@@ -35,9 +35,8 @@ impl Endpoint {
 
     /// As it may stand in a store: earlier releases and the original took what parsers mend.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        const RULE: Invalid = Endpoint::RULE;
         let text = text.trim().trim_end_matches('/');
-        let url = Url::parse(text).map_err(|_| RULE)?;
+        let url = Url::parse(text).map_err(|_| Self::RULE)?;
         let plain = matches!(url.scheme(), "http" | "https")
             && url.has_host()
             && url.username().is_empty()
@@ -45,7 +44,7 @@ impl Endpoint {
             && url.query().is_none()
             && url.fragment().is_none();
         if !plain || text.len() > 2048 {
-            return Err(RULE);
+            return Err(Self::RULE);
         }
         let (text, address) = (Arc::from(text), url.as_str().trim_end_matches('/'));
         let address = if address == &*text { Arc::clone(&text) } else { address.into() };

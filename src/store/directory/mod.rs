@@ -25,7 +25,7 @@ pub const SHARED_FRESHNESS: Duration = Duration::from_secs(5);
 const PAGE: usize = 1_000;
 
 /// The credentials that may open a corp's callbacks, and who takes what is in them beside its bots.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorpKeys {
     /// Whose they are. All who name the corp on its callbacks' way share this one.
     pub corp: CorpId,
@@ -55,21 +55,18 @@ impl CorpKeys {
         Some(Self { credentials: of_bots.credentials.clone(), ..keys })
     }
 
-    /// With the pair of a bot that registered just now, where bots' pairs count.
-    fn with_pair_of(&self, bot: &Puppet) -> Self {
-        if self.is_declared {
-            return self.with(|_| true);
-        }
-        let mut keys = self.with(|credential| credential.pair != bot.pair);
-        keys.credentials.insert(0, CallbackCredential::from(bot.pair.clone()));
+    /// With these of the credentials.
+    fn with(&self, wanted: impl Fn(&CallbackCredential) -> bool) -> Self {
+        let mut keys = self.clone();
+        keys.credentials.retain(wanted);
         keys
     }
 
-    /// With these of the credentials.
-    fn with(&self, wanted: impl Fn(&CallbackCredential) -> bool) -> Self {
-        let Self { corp, is_declared, credentials, services } = self;
-        let credentials = credentials.iter().filter(|credential| wanted(credential)).cloned().collect();
-        Self { corp: corp.clone(), is_declared: *is_declared, credentials, services: services.clone() }
+    /// With the pair of a bot that registered just now.
+    fn with_pair_of(&self, bot: &Puppet) -> Self {
+        let mut keys = self.with(|credential| credential.pair != bot.pair);
+        keys.credentials.insert(0, CallbackCredential::from(bot.pair.clone()));
+        keys
     }
 
     fn pair_of(&self, bot: &Puppet) -> Option<&Pair> {
@@ -272,7 +269,10 @@ impl Directory {
             if let Some(before) = before.filter(|before| before.corp_id != puppet.corp_id) {
                 self.keys.changed(&before.corp_id, self.source.sharing, |keys| keys);
             }
-            let with_pair = |keys: Arc<CorpKeys>| Arc::new(keys.with_pair_of(puppet));
+            let with_pair = |keys: Arc<CorpKeys>| match keys.is_declared {
+                true => keys,
+                false => Arc::new(keys.with_pair_of(puppet)),
+            };
             self.keys.changed(&puppet.corp_id, self.source.sharing, |keys| keys.map(with_pair));
         }
         Ok(())
