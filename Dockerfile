@@ -20,6 +20,7 @@ RUN build-static "$TARGETARCH" prepare
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+COPY openapi/openapi.json openapi/openapi.json
 ARG SOURCE_DATE_EPOCH=0
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     build-static "$TARGETARCH" build /out/wxkf-gateway && mkdir -m 0700 /out/data

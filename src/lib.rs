@@ -25,7 +25,7 @@
 //! | [`simulator`] | a fake WeCom, a fake bot, a fake service, a customer | callback's crypto, services' signatures, egress |
 //! | [`server`] | listeners: limits, drain | lifecycle, http's routes |
 //! | [`router`] | every route on one page, by audience | the `routes.rs` of each room, app |
-//! | [`openapi`] | the document's head, tags, doors and webhooks | http, services |
+//! | [`openapi`] | the document as it is served; its head, tags, doors and webhooks, of which it is made | http, services |
 //! | [`app`] | the only place that wires | all services |
 //! | [`console`] | the operators' pages | admin, live |
 //! | [`admin`] | what operators do, and their API | tokens, callback, dispatcher, services, store, http |

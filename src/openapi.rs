@@ -5,9 +5,6 @@ pub mod docs;
 mod doors;
 mod webhooks;
 
-use std::sync::Arc;
-
-use axum::Extension;
 use axum::http::header;
 use axum::response::IntoResponse;
 use utoipa::OpenApi;
@@ -51,20 +48,15 @@ pub fn name_items_of_pages(document: &mut utoipa::openapi::OpenApi) {
     }
 }
 
-/// The document as it is served, printed and committed: the same bytes.
-#[derive(Debug, Clone)]
-pub struct Document(Arc<str>);
+/// The document as it is committed, printed and served. A test compares it with the routes: made of them at each start,
+/// it would take as much memory as everything else.
+pub const DOCUMENT: &str = include_str!("../openapi/openapi.json");
 
-impl Document {
-    pub fn new(document: &utoipa::openapi::OpenApi) -> Self {
-        // The router's spelling of a parameter that may hold slashes, which OpenAPI does not know.
-        let text = document.to_pretty_json().unwrap_or_default().replace("{*path}", "{path}");
-        Self(format!("{text}\n").into())
-    }
-
-    pub fn text(&self) -> &str {
-        &self.0
-    }
+/// The text of a document.
+pub fn text(document: &utoipa::openapi::OpenApi) -> String {
+    // The router's spelling of a parameter that may hold slashes, which OpenAPI does not know.
+    let text = document.to_pretty_json().unwrap_or_default().replace("{*path}", "{path}");
+    text + "\n"
 }
 
 /// This document
@@ -75,6 +67,6 @@ impl Document {
     responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json",
         example = json!({ "openapi": "3.1.0", "info": { "title": "wxkf-gateway" } }))),
 )]
-pub async fn serve(Extension(document): Extension<Document>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], document.text().to_owned())
+pub async fn serve() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT)
 }

@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 
 use super::{Exit, report};
-use crate::router;
+use crate::openapi::DOCUMENT;
 
 pub(super) fn run() -> anyhow::Result<Exit> {
-    report::document(router::document().text().trim_end()).context("cannot write the document")?;
+    report::document(DOCUMENT.trim_end()).context("cannot write the document")?;
     Ok(Exit::Success)
 }

@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "domain",
             "egress",
             "lifecycle",
+            "openapi",
             "router",
             "server",
             "services",
