@@ -7,10 +7,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
 use crate::store::{Result, StoreError};
@@ -55,7 +56,7 @@ struct Progress {
 /// The handle of the thread. Dropping it waits for the jobs that were taken.
 #[derive(Debug)]
 pub(super) struct Writer {
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     progress: Arc<Progress>,
 }
@@ -63,11 +64,11 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread; `guard` lives as long as it does.
     pub(super) fn start(db: Connection, guard: impl Send + 'static) -> std::io::Result<Self> {
-        let (jobs, queue) = sync_channel(QUEUE);
+        let (jobs, queue) = channel(QUEUE);
         let progress = Arc::new(Progress::default());
         let shared = Arc::clone(&progress);
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            write_batches(&db, &queue, &shared);
+            write_batches(&db, queue, &shared);
             drop(db);
             drop(guard);
         })?;
@@ -93,7 +94,7 @@ impl Writer {
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
         jobs.try_send(Job { durability, run: Box::new(run) }).map_err(|refused| match refused {
             TrySendError::Full(_) => StoreError::Unavailable(format!("{QUEUE} writes are waiting already")),
-            TrySendError::Disconnected(_) => stopped(),
+            TrySendError::Closed(_) => stopped(),
         })?;
         // A job that could not even begin is dropped unanswered.
         answer.await.map_err(|_| StoreError::Unavailable("no transaction could be begun".to_owned()))?
@@ -124,19 +125,19 @@ fn stopped() -> StoreError {
     StoreError::Unavailable("the writer has stopped".to_owned())
 }
 
-fn write_batches(db: &Connection, queue: &Receiver<Job>, progress: &Progress) {
-    let mut mode = None;
-    while let Ok(first) = queue.recv() {
-        let batch: Vec<_> = std::iter::once(first).chain(queue.try_iter().take(BATCH - 1)).collect();
+fn write_batches(db: &Connection, mut queue: Receiver<Job>, progress: &Progress) {
+    let (mut mode, mut batch) = (None, Vec::new());
+    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
         let synced = batch.iter().any(|job| job.durability == Durability::Synced);
         let wanted = if synced { Durability::Synced } else { Durability::Written };
         if mode != Some(wanted) {
             mode = set_durability(db, wanted).ok().map(|()| wanted);
         }
         let committed = match mode {
-            Some(_) => write_batch(db, batch),
+            Some(_) => write_batch(db, batch.drain(..)),
             None => Err(StoreError::Unavailable("the sync mode cannot be set".to_owned())),
         };
+        batch.clear();
         match committed {
             Ok(()) => {
                 progress.commits.fetch_add(1, Ordering::Relaxed);
@@ -162,7 +163,7 @@ fn set_durability(db: &Connection, durability: Durability) -> Result<()> {
 }
 
 /// Runs the jobs in one transaction and answers them; the error is that of the transaction.
-fn write_batch(db: &Connection, batch: Vec<Job>) -> Result<()> {
+fn write_batch(db: &Connection, batch: impl ExactSizeIterator<Item = Job>) -> Result<()> {
     let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
     let mut lost = Ok(());
     let mut begun = execute(db, "BEGIN");
