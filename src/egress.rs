@@ -17,7 +17,7 @@ pub use answer::fault_in_words;
 pub use courier::{Courier, Undelivered};
 pub use dial::{DialError, Dialer};
 pub use hosts::{AllowedHost, AllowedHosts};
-pub use mark::{PROXY_MARK, ProxyMark};
+pub use mark::{Mark, PROXY_MARK};
 pub use passage::{BodyError, PassError, Passage, PassedBody, streamed, whole};
 
 use std::error::Error;
@@ -164,7 +164,7 @@ pub fn wecom_client(proxy: Option<&Url>, no_proxy: Option<&str>, silence: Durati
     let mut builder = builder().connect_timeout(CONNECT_LIMIT).read_timeout(silence).pool_idle_timeout(IDLE_LIMIT);
     if let Some(proxy) = proxy {
         let exceptions = no_proxy.and_then(NoProxy::from_string);
-        let marked = Proxy::all(proxy.clone())?.headers(ProxyMark::of(proxy).into());
+        let marked = Proxy::all(proxy.clone())?.headers((&Mark::of_proxy(proxy)).into());
         builder = builder.proxy(marked.no_proxy(exceptions));
     }
     builder.build()

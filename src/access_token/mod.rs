@@ -194,8 +194,8 @@ impl AccessTokens {
 
     /// Whether a request comes from a gateway that takes the same address for WeCom as this one:
     /// from this one itself, or from a replica.
-    fn leads_back(&self, header: Option<&http::HeaderValue>) -> bool {
-        self.inner.source.wecom.leads_back(header)
+    fn leads_back(&self, headers: &http::HeaderMap) -> bool {
+        self.inner.source.wecom.leads_back(headers)
     }
 
     /// The app's token, if one lives in the cache: nobody is asked for it.

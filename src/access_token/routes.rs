@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::query::{self, BadQuery};
 use super::{AccessTokens, Lease, TokenError};
 use crate::http::auth::Admission;
-use crate::wecom::{Errcode, LOOP_HEADER};
+use crate::wecom::Errcode;
 
 /// The query, for the document alone: it is read by hand, because its faults are answered in WeCom's
 /// numbers.
@@ -94,8 +94,9 @@ pub async fn puppet_get_token(State(tokens): State<AccessTokens>, caller: Admiss
 /// Answers a token request, whatever its path: the proxy has `gettoken` answered here too. A gateway that asks itself
 /// is told so first: it knows no password for itself.
 pub async fn answer(tokens: &AccessTokens, caller: Admission, query: Option<&str>, headers: &HeaderMap) -> Response {
-    if tokens.leads_back(headers.get(LOOP_HEADER)) {
-        let errmsg = "ACCESS_TOKEN_URL leads back to this gateway: point it at WeCom or at a token service";
+    if tokens.leads_back(headers) {
+        let errmsg =
+            "ACCESS_TOKEN_URL or WECOM_API_BASE_URL leads back to this gateway: point it at WeCom or a token service";
         return TokenAnswer::refused(Errcode::UNREACHABLE, errmsg.to_owned());
     }
     if let Err(refusal) = caller {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tower::{ServiceExt as _, service_fn};
 use url::Url;
 
-use super::{AllowedHost, Denied, DenyList, ProxyMark};
+use super::{AllowedHost, Denied, DenyList, Mark};
 
 /// For the connection as a whole, its name's resolution included.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ pub struct Dialer {
 #[derive(Debug)]
 struct OutboundProxy {
     matcher: Matcher,
-    mark: ProxyMark,
+    mark: Mark,
 }
 
 impl Dialer {
@@ -54,7 +54,7 @@ impl Dialer {
     pub fn new(denied: DenyList, proxy: Option<&Url>, no_proxy: Option<&str>) -> Self {
         let proxy = proxy.map(|proxy| OutboundProxy {
             matcher: Matcher::builder().all(proxy.as_str()).no(no_proxy.unwrap_or_default()).build(),
-            mark: ProxyMark::of(proxy),
+            mark: Mark::of_proxy(proxy),
         });
         Self { denied, proxy }
     }
@@ -62,7 +62,7 @@ impl Dialer {
     pub async fn dial(&self, to: &AllowedHost) -> Result<TcpStream, DialError> {
         let dialing = async {
             match self.proxy_to(to) {
-                Some((proxy, mark)) => through(proxy, mark.clone().into(), to).await,
+                Some((proxy, mark)) => through(proxy, mark.into(), to).await,
                 None => self.straight(to).await,
             }
         };
@@ -77,7 +77,7 @@ impl Dialer {
         self.proxy.as_ref().is_some_and(|proxy| proxy.mark.is_on(headers))
     }
 
-    fn proxy_to(&self, to: &AllowedHost) -> Option<(Intercept, &ProxyMark)> {
+    fn proxy_to(&self, to: &AllowedHost) -> Option<(Intercept, &Mark)> {
         let proxy = self.proxy.as_ref()?;
         let found = proxy.matcher.intercept(&format!("https://{}", to.label()).parse().ok()?)?;
         Some((found, &proxy.mark))

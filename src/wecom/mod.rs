@@ -15,27 +15,24 @@ pub use errcode::{Api, Class, Errcode};
 pub use error::{Refusal, WecomError, fault_of, fault_of_passing};
 pub use outbound::{Outbound, UnusableProxy};
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use http::HeaderValue;
+use http::HeaderMap;
 use metrics::{counter, histogram};
 use reqwest::{Client, RequestBuilder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::domain::{App, CorpId, Fingerprint, Secret};
+use crate::domain::{App, CorpId, Secret};
+use crate::egress::Mark;
 use crate::observe::{Family, Kind, Label, Measure, Span, Values};
 
 /// A grant has some 600 bytes; more than this is no answer of WeCom.
 const GRANT_LIMIT: usize = 64 * 1024;
 /// A token is not believed to live longer, so that a mad number cannot overflow or pin a dead one.
 const LONGEST_LIFE: u64 = 30 * 24 * 3600;
-
-/// The header that tells a gateway which address its caller takes for WeCom.
-pub const LOOP_HEADER: &str = "wxkf-gateway-upstream";
 
 /// Where WeCom is.
 #[derive(Debug, Clone)]
@@ -80,7 +77,7 @@ pub struct WecomClient {
     accounts_url: Url,
     limit: Duration,
     outbound: Outbound,
-    loop_mark: Arc<str>,
+    mark: Mark,
 }
 
 impl WecomClient {
@@ -90,9 +87,9 @@ impl WecomClient {
             Some(url) => (url, TokenSource::TokenService),
             None => (api_url(&settings.api_base, "gettoken"), TokenSource::Wecom),
         };
-        let loop_mark = Fingerprint::of(&[token_url.as_str().as_bytes()]).as_str().into();
+        let mark = Mark::of_upstream(&token_url);
         let (limit, outbound) = (settings.limit, outbound.into());
-        Self { token_url, token_source, accounts_url, limit, outbound, loop_mark }
+        Self { token_url, token_source, accounts_url, limit, outbound, mark }
     }
 
     /// Asks for the app's access token. `invalid_token`, the one that failed, is told to a token
@@ -113,17 +110,16 @@ impl WecomClient {
             // It is not WeCom, and sees every corp anyway.
             TokenSource::TokenService => self.outbound.common(),
         };
-        let request = http.get(url).header(LOOP_HEADER, &*self.loop_mark);
+        let request = http.get(url).headers((&self.mark).into());
         let secrets = [app.secret.expose(), told.map_or("", Secret::expose)];
         let answer: GrantAnswer = self.call(request, &call, &secrets).await?;
         answer.granted().ok_or_else(|| call.bad_answer("a grant without access_token or expires_in"))
     }
 
-    /// Whether a request that carries this [`LOOP_HEADER`] comes from a gateway that takes the very
-    /// address for WeCom that this one does: then the address leads back here, or to a replica of
-    /// ours, and nobody asks WeCom. The address is compared, not the process, for the replicas' sake.
-    pub fn leads_back(&self, header: Option<&HeaderValue>) -> bool {
-        header.is_some_and(|value| value.as_bytes() == self.loop_mark.as_bytes())
+    /// Whether a gateway asks for a token that takes the very address for WeCom that this one does: then nobody
+    /// asks WeCom.
+    pub fn leads_back(&self, headers: &HeaderMap) -> bool {
+        self.mark.is_on(headers)
     }
 
     async fn http(&self, corp: &CorpId, call: &Call) -> Result<Client, WecomError> {
