@@ -27,8 +27,8 @@ use crate::lifecycle::{Readiness, Tasks};
 use crate::live::Live;
 use crate::manager::Manager;
 use crate::manager::proof::{Listing, Policy, Proof};
+use crate::proxy::ApiProxy;
 use crate::proxy::forward::ForwardProxy;
-use crate::proxy::{self, ApiProxy};
 use crate::services::{Poster, Rules, Services, ServicesSettings};
 use crate::store::corps_file::{CorpsFile, CorpsFileError, DeclaredCorps, Reload};
 use crate::store::declaration::ServiceRules;
@@ -220,10 +220,10 @@ impl App {
         }
 
         let (proxy, exceptions) = (config.https_proxy.as_ref(), config.no_proxy.as_deref());
-        let common = egress::wecom_client(proxy, exceptions, proxy::SILENCE_LIMIT)?;
-        let mut outbound = Outbound::new(common, directory.clone(), proxy::SILENCE_LIMIT);
+        let common = egress::wecom_client(proxy, exceptions)?;
+        let mut outbound = Outbound::new(common, directory.clone());
         if proxy.is_none() {
-            outbound = outbound.passing(Passage::direct(proxy::SILENCE_LIMIT)?);
+            outbound = outbound.passing(Passage::direct()?);
         }
         let wecom = wecom_client(config, outbound.clone());
         let tokens = access_tokens(config, cache, &corps, &store, &wecom, &clock, &tasks);

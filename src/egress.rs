@@ -159,9 +159,9 @@ pub fn client(limit: Duration) -> reqwest::Result<Client> {
     builder().connect_timeout(limit.min(CONNECT_LIMIT)).timeout(limit).build()
 }
 
-/// The client towards WeCom. `silence` is how long nothing may come in the middle of an answer.
-pub fn wecom_client(proxy: Option<&Url>, no_proxy: Option<&str>, silence: Duration) -> reqwest::Result<Client> {
-    let mut builder = builder().connect_timeout(CONNECT_LIMIT).read_timeout(silence).pool_idle_timeout(IDLE_LIMIT);
+/// The client towards WeCom. Whoever calls has limits of his own.
+pub fn wecom_client(proxy: Option<&Url>, no_proxy: Option<&str>) -> reqwest::Result<Client> {
+    let mut builder = builder().connect_timeout(CONNECT_LIMIT).pool_idle_timeout(IDLE_LIMIT);
     if let Some(proxy) = proxy {
         let exceptions = no_proxy.and_then(NoProxy::from_string);
         let marked = Proxy::all(proxy.clone())?.headers((&Mark::of_proxy(proxy)).into());

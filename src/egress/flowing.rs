@@ -8,27 +8,27 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
 use super::BodyError;
 
 /// Breaks off when nothing comes for longer than the limit.
 #[derive(Debug)]
-pub(super) struct Flowing {
-    body: Incoming,
+pub(super) struct Flowing<B> {
+    body: B,
     limit: Duration,
     /// Runs while nothing comes.
     silent: Option<Pin<Box<Sleep>>>,
 }
 
-impl Flowing {
-    pub(super) fn new(body: Incoming, limit: Duration) -> Self {
+impl<B> Flowing<B> {
+    pub(super) fn new(body: B, limit: Duration) -> Self {
         Self { body, limit, silent: None }
     }
 }
 
-impl Body for Flowing {
+impl<B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin> Body for Flowing<B> {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -79,7 +79,7 @@ mod tests {
             pending::<()>().await;
         });
         let request = Request::get(format!("http://{address}/")).body(whole(Bytes::new())).unwrap();
-        Passage::direct(LIMIT).unwrap().send(request).await.unwrap()
+        Passage::direct().unwrap().silent_for(LIMIT).send(request).await.unwrap()
     }
 
     #[tokio::test]

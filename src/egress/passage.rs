@@ -1,6 +1,9 @@
 //! The way of calls that are passed on as they came, bodies streamed in both directions.
 
 use std::error::Error;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Body;
 use hyper_util::client::legacy;
+use tokio::time::timeout;
 
 use super::direct::{self, ConnectionLimits, Direct};
 use super::flowing::Flowing;
@@ -62,45 +66,147 @@ impl PassError {
     }
 }
 
+/// Nothing may move for so long, neither of the call nor of its answer.
+const SILENCE: Duration = Duration::from_secs(60);
+/// An upload that moves on may take so many times as long.
+const LONGEST_UPLOAD: u32 = 30;
+
 /// Connections to WeCom for calls that are passed on. Clones share them.
 #[derive(Debug, Clone)]
-pub enum Passage {
+pub struct Passage {
+    way: Way,
+    silence: Duration,
+}
+
+#[derive(Debug, Clone)]
+enum Way {
     /// Straight to WeCom.
-    Direct { client: Direct<PassedBody>, silence: Duration },
+    Direct(Direct<PassedBody>),
     /// Through the general client, which knows outbound proxies.
     Client(reqwest::Client),
 }
 
 impl Passage {
-    /// Straight to WeCom. Nothing may come for as long as `silence` before or in the middle of an answer.
-    pub fn direct(silence: Duration) -> Result<Self, rustls::Error> {
+    /// Straight to WeCom.
+    pub fn direct() -> Result<Self, rustls::Error> {
         let limits = ConnectionLimits { connect: CONNECT_LIMIT, idle: IDLE_LIMIT };
-        Ok(Self::Direct { client: direct::client(&DenyList::default(), limits)?, silence })
+        Ok(Self { way: Way::Direct(direct::client(&DenyList::default(), limits)?), silence: SILENCE })
     }
 
-    /// The way that the client takes; its limits are the client's.
+    /// The way that the client takes.
     pub fn through(client: reqwest::Client) -> Self {
-        Self::Client(client)
+        Self { way: Way::Client(client), silence: SILENCE }
+    }
+
+    /// The same with less patience.
+    #[cfg(test)]
+    pub(super) fn silent_for(self, silence: Duration) -> Self {
+        Self { silence, ..self }
     }
 
     /// Returns the answer as soon as it begins.
     pub async fn send(&self, request: Request<PassedBody>) -> Result<Response<PassedBody>, PassError> {
-        match self {
-            Self::Direct { client, silence } => {
-                let answer = tokio::time::timeout(*silence, client.request(request)).await;
-                let answer = answer.map_err(|_| PassError::Silence)?.map_err(PassError::Direct)?;
-                Ok(answer.map(|body| streamed(Flowing::new(body, *silence))))
+        let moved = Moved::default();
+        let request = request.map(|body| moved.noticed_of(body));
+        match &self.way {
+            Way::Direct(client) => {
+                let answer = moved.awaiting(client.request(request), self.silence).await?;
+                Ok(answer.map_err(PassError::Direct)?.map(|body| streamed(Flowing::new(body, self.silence))))
             }
-            Self::Client(client) => {
+            Way::Client(client) => {
                 let request = request.map(for_client).try_into().map_err(PassError::Client)?;
-                let answer = client.execute(request).await.map_err(PassError::Client)?;
-                Ok(Response::from(answer).map(streamed))
+                let answer = moved.awaiting(client.execute(request), self.silence).await?;
+                let answer = Response::from(answer.map_err(PassError::Client)?);
+                Ok(answer.map(|body| streamed(Flowing::new(body, self.silence))))
             }
         }
+    }
+}
+
+/// Pieces of a streamed body that went out.
+#[derive(Debug, Default)]
+struct Moved(Arc<AtomicU64>);
+
+impl Moved {
+    fn noticed_of(&self, body: PassedBody) -> PassedBody {
+        let Either::Right(body) = body else { return body };
+        let pieces = self.0.clone();
+        streamed(body.map_frame(move |frame| {
+            pieces.fetch_add(1, Ordering::Relaxed);
+            frame
+        }))
+    }
+
+    /// The answer, which may come late behind a body that takes long.
+    async fn awaiting<T>(&self, answer: impl Future<Output = T>, silence: Duration) -> Result<T, PassError> {
+        let mut answer = pin!(answer);
+        for _ in 0..LONGEST_UPLOAD {
+            let before = self.0.load(Ordering::Relaxed);
+            match timeout(silence, &mut answer).await {
+                Ok(answer) => return Ok(answer),
+                Err(_) if self.0.load(Ordering::Relaxed) == before => break,
+                Err(_) => {}
+            }
+        }
+        Err(PassError::Silence)
     }
 }
 
 /// An empty body is none: a stream would announce one.
 fn for_client(body: PassedBody) -> reqwest::Body {
     if body.is_end_stream() { reqwest::Body::default() } else { reqwest::Body::wrap_stream(body.into_data_stream()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream::{self, StreamExt as _};
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::egress::{install_tls_provider, wecom_client};
+
+    const LIMIT: Duration = Duration::from_millis(500);
+
+    fn both_ways() -> [Passage; 2] {
+        install_tls_provider();
+        let ways = [Passage::direct().unwrap(), Passage::through(wecom_client(None, None).unwrap())];
+        ways.map(|passage| passage.silent_for(LIMIT))
+    }
+
+    /// Uploads ten bytes, each a while after the one before, to a server that answers after so many of them.
+    async fn upload(passage: &Passage, wanted: usize) -> Result<Response<PassedBody>, PassError> {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap();
+        let answering = async {
+            let (mut caller, _) = server.accept().await.unwrap();
+            let mut read = Vec::new();
+            while read.iter().filter(|&&byte| byte == b'#').count() < wanted {
+                caller.read_buf(&mut read).await.unwrap();
+            }
+            caller.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        };
+        let pieces = stream::iter(0..10).then(|_| async {
+            sleep(LIMIT / 5).await;
+            Ok::<_, BodyError>(Frame::data(Bytes::from_static(b"#")))
+        });
+        let body = streamed(StreamBody::new(pieces));
+        let request = Request::post(format!("http://{address}/")).header("content-length", 10).body(body).unwrap();
+        tokio::select! {
+            answer = passage.send(request) => answer,
+            () = async { answering.await; std::future::pending().await } => unreachable!(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_may_take_as_long_as_it_moves() {
+        for passage in both_ways() {
+            assert_eq!(upload(&passage, 10).await.unwrap().status(), 200);
+            let silent = upload(&passage, 11).await.unwrap_err();
+            assert!(silent.is_timeout(), "all was sent, and nobody answers: {silent}");
+        }
+    }
 }

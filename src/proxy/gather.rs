@@ -1,23 +1,31 @@
-//! Reads a body as a whole while it is small; what is not, or breaks off, goes on as it came.
+//! Reads a body as a whole while it is small; what is not, takes its time, or breaks off, goes on as it came.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use hyper::body::{Body as _, Frame};
+use tokio::time::{Instant, timeout_at};
 
 use crate::egress::{PassedBody, streamed};
+
+/// What is not there by then goes on as it comes: nobody may hold the room of others by being slow.
+const WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) enum Gathered {
     /// All of it.
     Whole(Bytes),
-    /// Larger than the limit, or broken off: what was read, and the rest behind it.
+    /// Larger than the limit, slow, or broken off: what was read, and the rest behind it.
     Streamed(PassedBody),
 }
 
 pub(super) async fn gather(mut body: PassedBody, limit: usize) -> Gathered {
     let (mut read, mut length, announced) = (Vec::new(), 0, body.size_hint().exact());
+    let until = Instant::now() + WITHIN;
     let broken = loop {
-        match body.frame().await {
+        let Ok(next) = timeout_at(until, body.frame()).await else { break None };
+        match next {
             Some(Ok(frame)) => {
                 // Trailers come last: of a whole body they do not go on.
                 let Ok(data) = frame.into_data() else { continue };

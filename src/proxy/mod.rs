@@ -14,8 +14,6 @@ mod path;
 mod query;
 pub mod routes;
 
-use std::time::Duration;
-
 use http::{HeaderMap, Method, Request, header};
 use metrics::counter;
 use tracing::{info, warn};
@@ -206,9 +204,6 @@ impl ApiProxy {
         }
     }
 }
-
-/// Nothing may come from WeCom for so long in the middle of an answer.
-pub const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The metrics of the proxy.
 pub const METRICS: &[Family] = &[

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::uri::PathAndQuery;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::stream;
@@ -128,9 +128,16 @@ pub(super) async fn pass(
     if caller.is_proven() || proxy.operators.is_opened_by(&parts.headers) {
         parts.headers.remove(header::AUTHORIZATION);
     }
-    let has_body = parts.method != Method::GET && parts.method != Method::HEAD;
+    let body = if body.is_end_stream() {
+        CallBody::none()
+    } else {
+        // Without a word on its length, hyper takes the body of a GET for none.
+        if !parts.headers.contains_key(header::CONTENT_LENGTH) {
+            parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        CallBody::stream(streamed(body))
+    };
     let head = CallHead { method: parts.method, target, headers: parts.headers };
-    let body = if has_body { CallBody::stream(streamed(body)) } else { CallBody::none() };
     answer(proxy.call(Call { head, body }).await)
 }
 

@@ -103,7 +103,7 @@ async fn answer(State(fake): State<FakeWecom>, request: Request) -> Response {
 }
 
 pub(crate) fn client(settings: WecomSettings) -> WecomClient {
-    WecomClient::new(settings, egress::wecom_client(None, None, WecomSettings::DEFAULT_LIMIT).unwrap())
+    WecomClient::new(settings, egress::wecom_client(None, None).unwrap())
 }
 
 pub(crate) fn app(corp: &str, secret: &str) -> App {

@@ -48,7 +48,6 @@ pub struct Outbound {
 #[derive(Debug)]
 struct OwnWays {
     directory: Arc<Directory>,
-    silence: Duration,
     clients: Cache<Fingerprint, Client>,
 }
 
@@ -60,11 +59,10 @@ impl From<Client> for Outbound {
 }
 
 impl Outbound {
-    /// `common` is for all corps that have no proxy of their own, `silence` for how long nothing may come
-    /// through the proxies of the others.
-    pub fn new(common: Client, directory: Arc<Directory>, silence: Duration) -> Self {
+    /// `common` is for all corps that have no proxy of their own.
+    pub fn new(common: Client, directory: Arc<Directory>) -> Self {
         let clients = Cache::builder().max_capacity(CLIENTS).time_to_idle(UNUSED).build();
-        Self { own: Some(Arc::new(OwnWays { directory, silence, clients })), ..common.into() }
+        Self { own: Some(Arc::new(OwnWays { directory, clients })), ..common.into() }
     }
 
     /// The same with another common way for calls that are passed on.
@@ -114,7 +112,7 @@ impl OwnWays {
     fn client(&self, proxy: &Secret) -> Result<Client, UnusableProxy> {
         let build = || {
             let url = Url::parse(proxy.expose()).map_err(|_| UnusableProxy)?;
-            egress::wecom_client(Some(&url), None, self.silence).map_err(|_| UnusableProxy)
+            egress::wecom_client(Some(&url), None).map_err(|_| UnusableProxy)
         };
         self.clients.try_get_with(proxy.fingerprint(), build).map_err(|_| UnusableProxy)
     }

@@ -89,7 +89,7 @@ async fn a_proxy_that_refuses_is_told_from_a_wecom_that_does() {
     {
         let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://user:s3cr-password@{}", proxy.local_addr().unwrap())).unwrap();
-        let http = egress::wecom_client(Some(&url), None, WecomSettings::DEFAULT_LIMIT).unwrap();
+        let http = egress::wecom_client(Some(&url), None).unwrap();
         let client = WecomClient::new(WecomSettings::new(Url::parse("https://wecom.invalid").unwrap(), None), http);
         let refusing = async {
             let (mut stream, _) = proxy.accept().await.unwrap();

@@ -107,6 +107,17 @@ async fn calls_and_answers_pass_unaltered() {
             "kf/x?a=%2B&b=c+d&access_token=foreign",
             Box::new(|call| call.header("range", "bytes=0-9")),
         ),
+        ("get with a body", Method::GET, "kf/x?access_token=foreign", Box::new(|call| call.body("{\"a\":1}"))),
+        (
+            "get with a body of unknown length",
+            Method::GET,
+            "kf/x",
+            Box::new(|call| {
+                let pieces = futures::stream::iter(["{\"a\":", "1}"].map(Ok::<_, std::io::Error>));
+                call.header("transfer-encoding", "chunked").body(reqwest::Body::wrap_stream(pieces))
+            }),
+        ),
+        ("head with a body", Method::HEAD, "kf/x", Box::new(|call| call.body("x"))),
         ("head", Method::HEAD, "kf/x?debug=1", Box::new(|call| call)),
         ("head of JSON", Method::HEAD, "kf/x?type=json", Box::new(|call| call)),
         ("head without a length", Method::HEAD, "media/get?send=1", Box::new(|call| call)),
@@ -248,6 +259,11 @@ async fn a_token_of_the_time_before_a_restart_is_healed() {
     gateway.start_again().await;
     wecom.revoke_tokens(CORP);
     assert!(listed(&call(&gateway, &[("access_token", &first)]).await), "its app's secret is known still");
+    assert_ne!(token(&gateway).await, first);
+    gateway.terminate().await;
+    gateway.start_again().await;
+    assert!(listed(&call(&gateway, &[("access_token", &first)]).await), "it is known whose it was");
+    assert_eq!(wecom.gettoken_calls(CORP, SECRET), 2);
 }
 
 #[tokio::test]

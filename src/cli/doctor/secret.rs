@@ -37,7 +37,7 @@ fn client(setup: &Setup) -> reqwest::Result<WecomClient> {
         let common = wecom::client(config)?;
         // A corp's own proxy goes before the common way.
         let outbound = match &setup.stored {
-            Some(stored) => Outbound::new(common, stored.directory.clone(), LIMIT),
+            Some(stored) => Outbound::new(common, stored.directory.clone()),
             None => common.into(),
         };
         let settings = WecomSettings::new(config.wecom_api_base_url.clone(), config.access_token_url.clone());

@@ -37,7 +37,7 @@ pub(super) fn checks(setup: &Setup) -> Vec<Check<'_>> {
 
 /// The client of calls for nobody in particular, as the gateway has it.
 pub(super) fn client(config: &Config) -> reqwest::Result<Client> {
-    egress::wecom_client(config.https_proxy.as_ref(), config.no_proxy.as_deref(), LIMIT)
+    egress::wecom_client(config.https_proxy.as_ref(), config.no_proxy.as_deref())
 }
 
 /// The proxy without its password.

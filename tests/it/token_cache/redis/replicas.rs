@@ -51,8 +51,7 @@ impl Cluster {
             let cache = RedisCache::new(&redis.url(), keys, tasks.clone(), clock.clone()).unwrap();
             let cache: Arc<dyn TokenCache> = Arc::new(cache);
             let settings = WecomSettings::new(wecom.base_url().parse().unwrap(), None);
-            let client =
-                WecomClient::new(settings, egress::wecom_client(None, None, WecomSettings::DEFAULT_LIMIT).unwrap());
+            let client = WecomClient::new(settings, egress::wecom_client(None, None).unwrap());
             let (corps, puppets) = (store.clone(), store.clone());
             let parts = TokenParts { wecom: client, cache: cache.clone(), corps, puppets, tasks: tasks.clone(), clock };
             Replica { tokens: AccessTokens::new(TokenSettings::default(), parts), cache, tasks }
