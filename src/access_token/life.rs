@@ -45,6 +45,7 @@ pub(super) fn after_grant(
         expires_at: same.map_or(claimed, |old| old.expires_at.min(claimed)),
         renewed_to_same: same.is_some(),
         corp_secret: None,
+        superseded: Vec::new(),
     }
 }
 

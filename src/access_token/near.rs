@@ -11,7 +11,7 @@ use moka::sync::Cache;
 use parking_lot::RwLock;
 
 use crate::domain::{AppKey, Clock, CorpId, Fingerprint, Secret};
-use crate::store::{SHARED_FRESHNESS, StoredToken};
+use crate::store::{SHARED_FRESHNESS, StoredToken, Superseded};
 
 /// Only apps that obtained a token are kept, so this bounds memory, not use.
 const APPS: u64 = 100_000;
@@ -84,27 +84,25 @@ impl Near {
     }
 
     /// Takes the token in, unless one fetched later is there; returns the one that stands, which
-    /// counts as heard of now.
+    /// counts as heard of now and knows those before it.
     pub(super) fn admit(&self, token: StoredToken) -> Arc<StoredToken> {
         let (token, heard_at) = (Arc::new(token), self.clock.now());
-        let mut superseded = None;
         let entry = self.tokens.entry_by_ref(&token.app).and_upsert_with(|there| {
             let there = there.map(|entry| entry.into_value().token);
-            let stands = there.clone().filter(|there| there.fetched_at > token.fetched_at);
-            superseded = if stands.is_some() { Some(token.clone()) } else { there };
-            Entry { token: stands.unwrap_or_else(|| token.clone()), heard_at }
+            let token = match there {
+                None => token.clone(),
+                Some(there) if there.fetched_at > token.fetched_at => succeeding(&there, &token, heard_at),
+                Some(there) => succeeding(&token, &there, heard_at),
+            };
+            Entry { token, heard_at }
         });
         let stands = entry.into_value().token;
-        self.own(&stands, Owned::current(&stands));
-        if let Some(old) = superseded.filter(|old| old.access_token != stands.access_token) {
-            self.own(&old, Owned::superseded(&old, heard_at));
+        self.owners.insert(stands.access_token.fingerprint(), Owned::current(&stands));
+        for old in &stands.superseded {
+            self.owners.insert(old.token.clone(), Owned { app: stands.app.clone(), until: old.until });
         }
         self.obtained(&stands.app.corp_id);
         stands
-    }
-
-    fn own(&self, token: &StoredToken, owned: Owned) {
-        self.owners.insert(token.access_token.fingerprint(), owned);
     }
 
     /// Another replica knows whose token has this fingerprint.
@@ -127,6 +125,23 @@ impl Near {
     pub(super) fn has_obtained(&self, corp: &CorpId) -> bool {
         self.corps.read().contains(corp)
     }
+}
+
+/// The latest token with those before it: what either knows, and the older one itself.
+fn succeeding(latest: &Arc<StoredToken>, older: &StoredToken, now: Timestamp) -> Arc<StoredToken> {
+    let itself = Superseded { token: older.access_token.fingerprint(), until: Owned::superseded(older, now).until };
+    let own = latest.access_token.fingerprint();
+    let known = |one: &&Superseded| one.until > now && one.token != own;
+    let mut superseded: Vec<Superseded> = latest.superseded.iter().filter(known).cloned().collect();
+    for one in older.superseded.iter().chain([&itself]).filter(known) {
+        if superseded.iter().all(|there| there.token != one.token) {
+            superseded.push(one.clone());
+        }
+    }
+    if superseded == latest.superseded {
+        return latest.clone();
+    }
+    Arc::new(StoredToken { superseded, ..StoredToken::clone(latest) })
 }
 
 impl fmt::Debug for Near {

@@ -203,6 +203,7 @@ pub(super) fn token(text: &str, fetched: i64) -> StoredToken {
         expires_at: at(fetched + 7200),
         renewed_to_same: false,
         corp_secret: None,
+        superseded: Vec::new(),
     }
 }
 

@@ -21,12 +21,14 @@ mod pages;
 pub mod sealed;
 mod service_events;
 pub mod sqlite;
+mod superseded;
 
 pub use breaker::{Breaker, Turn};
 pub use directory::{CorpKeys, Directory, SHARED_FRESHNESS, Sharing};
 pub use error::{Result, StoreError};
 pub use pages::PuppetPages;
 pub use service_events::{FailedTry, QueueBounds, QueueFilter, QueuedEvent, ServiceEvents};
+pub use superseded::Superseded;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -259,6 +261,8 @@ pub struct StoredToken {
     pub renewed_to_same: bool,
     /// The app's, with which whoever meets the token renews it. `None` in what earlier releases stored.
     pub corp_secret: Option<Secret>,
+    /// Those before it that are known still, in no order.
+    pub superseded: Vec<Superseded>,
 }
 
 /// Cached access tokens, for the in-process cache. Expired ones stay: they say which pair of corp

@@ -1,4 +1,4 @@
-//! A token as it lies in Redis: a hash, in which the token alone is sealed. Its times stay readable,
+//! A token as it lies in Redis: a hash, in which the token and the app's secret are sealed. Its times stay readable,
 //! because the fence, a script inside of Redis, compares them.
 
 use jiff::Timestamp;
@@ -47,6 +47,8 @@ pub(super) fn read(keys: &MasterKeys, app: &AppKey, row: Row) -> Result<Option<S
         renewed_to_same: renewed_to_same == "1",
         // Without it the token is of use all the same.
         corp_secret: secret.and_then(|sealed| keys.open(&place(&name, "corp_secret"), &sealed).ok()),
+        // Redis has whose they were, each by itself.
+        superseded: Vec::new(),
     }))
 }
 

@@ -10,7 +10,7 @@ use super::documents::{date, flag, opened, optional, parsed, readable, text, tim
 use super::error::is_duplicate_key;
 use crate::domain::{AppKey, CorpId, Fingerprint};
 use crate::store::sealed::{MasterKeys, Place};
-use crate::store::{Result, StoredToken, Tokens};
+use crate::store::{Result, StoredToken, Tokens, superseded};
 
 pub(super) const TOKENS: &str = "wxkf_gateway_tokens";
 
@@ -46,6 +46,7 @@ impl Tokens for MongoStore {
             "expiresAt": date(token.expires_at),
             "renewedToSame": token.renewed_to_same,
             "corpSecret": secret,
+            "superseded": superseded::to_text(&token.superseded),
         } };
         let put = async |db| match collection(&db, TOKENS, Promise::Light).update_one(filter, update).upsert(true).await
         {
@@ -77,6 +78,7 @@ fn read_token(keys: &MasterKeys, document: &Document) -> Result<StoredToken> {
         fetched_at: time(document, "fetchedAt")?,
         expires_at: time(document, "expiresAt")?,
         renewed_to_same: flag(document, "renewedToSame"),
+        superseded: optional(document, "superseded", text)?.map(superseded::from_text).unwrap_or_default(),
         app,
     })
 }

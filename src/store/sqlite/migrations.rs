@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// The first entry leads from an empty file to version 1, and so on.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 const VERSION_1: &str = "
 CREATE TABLE sealing_key (id TEXT PRIMARY KEY) STRICT;
@@ -143,6 +143,10 @@ CREATE INDEX service_event_expired ON service_event (due_at) WHERE state = 'expi
 
 const VERSION_4: &str = "
 ALTER TABLE access_token ADD COLUMN corp_secret TEXT;
+";
+
+const VERSION_5: &str = "
+ALTER TABLE access_token ADD COLUMN superseded TEXT NOT NULL DEFAULT '';
 ";
 
 /// How a database cannot be brought to this program's version.

@@ -8,16 +8,17 @@ use super::SqliteStore;
 use super::rows::{change, opened, parsed, select, select_one, time};
 use crate::domain::{AppKey, CorpId, Fingerprint};
 use crate::store::sealed::{MasterKeys, Place};
-use crate::store::{Result, StoredToken, Tokens};
+use crate::store::{Result, StoredToken, Tokens, superseded};
 
 const TOKEN: &str = "SELECT * FROM access_token WHERE corp_id = ? AND secret_id = ?";
 const TOKENS: &str = "SELECT * FROM access_token ORDER BY corp_id, secret_id";
 const PUT: &str = "
-INSERT INTO access_token (corp_id, secret_id, access_token, fetched_at, expires_at, renewed_to_same, corp_secret)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO access_token (corp_id, secret_id, access_token, fetched_at, expires_at, renewed_to_same, corp_secret,
+  superseded)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET access_token = excluded.access_token, fetched_at = excluded.fetched_at,
   expires_at = excluded.expires_at, renewed_to_same = excluded.renewed_to_same,
-  corp_secret = excluded.corp_secret
+  corp_secret = excluded.corp_secret, superseded = excluded.superseded
 WHERE excluded.fetched_at >= access_token.fetched_at";
 
 #[async_trait]
@@ -50,6 +51,7 @@ impl Tokens for SqliteStore {
                 token.expires_at.as_millisecond(),
                 token.renewed_to_same,
                 secret,
+                superseded::to_text(&token.superseded),
             ];
             change(db, PUT, values).map(drop)
         })
@@ -78,6 +80,7 @@ fn read_token(keys: &MasterKeys, row: &Row<'_>) -> Result<StoredToken> {
         fetched_at: time(row, "fetched_at")?,
         expires_at: time(row, "expires_at")?,
         renewed_to_same: row.get("renewed_to_same")?,
+        superseded: superseded::from_text(&row.get::<_, String>("superseded")?),
         app,
     })
 }

@@ -8,7 +8,7 @@ use wxkf_gateway::domain::{
     EncodingAesKey, Endpoint, EventId, Fingerprint, KfEvent, OpenKfId, Order, Pair, Payload, Puppet, RawCallback,
     Secret, Service, ServiceEvent, ServiceFormat, ServiceKey, ServiceName, ServiceUrl, Trust,
 };
-use wxkf_gateway::store::{HeldEvent, HeldState, Lease, QueuedEvent, Settled, StoredToken};
+use wxkf_gateway::store::{HeldEvent, HeldState, Lease, QueuedEvent, Settled, StoredToken, Superseded};
 
 pub const START: i64 = 1_780_000_000;
 
@@ -122,6 +122,7 @@ pub fn token(corp: &str, secret: &str, fetched: i64) -> StoredToken {
         expires_at: at(fetched + 7_200),
         renewed_to_same: fetched % 2 == 1,
         corp_secret: Some(Secret::new(secret)),
+        superseded: vec![Superseded { token: Secret::new("an earlier one").fingerprint(), until: at(fetched + 60) }],
     }
 }
 

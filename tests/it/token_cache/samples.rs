@@ -33,6 +33,7 @@ pub(super) fn token(app: &AppKey, text: &str, after: i64) -> StoredToken {
         expires_at: at(after + 7200),
         renewed_to_same: false,
         corp_secret: None,
+        superseded: Vec::new(),
     }
 }
 
