@@ -153,7 +153,7 @@ impl Failures {
 impl Failed {
     /// Whether the caller is to blame, and not the store.
     fn is_the_callers(&self) -> bool {
-        !matches!(self.refusal, Refusal::StoreUnavailable | Refusal::NotTaken)
+        !matches!(self.refusal, Refusal::StoreUnavailable | Refusal::Crowded | Refusal::NotTaken)
     }
 
     /// `None`: nobody declared it.

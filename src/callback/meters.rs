@@ -61,7 +61,7 @@ impl Callbacks {
     pub(super) fn refused(&self, kind: Kind, corp: &str, refusal: &Refusal) {
         let result = match refusal {
             Refusal::UnknownCorp => "unknown_corp",
-            Refusal::StoreUnavailable | Refusal::NotTaken => "unavailable",
+            Refusal::StoreUnavailable | Refusal::Crowded | Refusal::NotTaken => "unavailable",
             Refusal::Query(_) => "bad_query",
             Refusal::TooLarge => "too_large",
             Refusal::BrokeOff => "broke_off",

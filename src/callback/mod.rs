@@ -65,6 +65,8 @@ pub enum Refusal {
     TooLarge,
     #[error("the body broke off, or took too long")]
     BrokeOff,
+    #[error("too many large bodies come in at a time")]
+    Crowded,
     #[error(transparent)]
     Envelope(#[from] EnvelopeFault),
     #[error(transparent)]

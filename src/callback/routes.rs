@@ -151,6 +151,7 @@ impl From<BodyFault> for Refusal {
         match fault {
             BodyFault::TooLarge => Self::TooLarge,
             BodyFault::BrokeOff => Self::BrokeOff,
+            BodyFault::Crowded => Self::Crowded,
         }
     }
 }
@@ -159,7 +160,9 @@ impl From<BodyFault> for Refusal {
 fn refuse(callbacks: &Callbacks, refusal: Refusal, came: Came) -> Response {
     let (status, class) = match &refusal {
         Refusal::UnknownCorp => (StatusCode::NOT_FOUND, "unknown corp"),
-        Refusal::StoreUnavailable | Refusal::NotTaken => (StatusCode::SERVICE_UNAVAILABLE, "try again"),
+        Refusal::StoreUnavailable | Refusal::Crowded | Refusal::NotTaken => {
+            (StatusCode::SERVICE_UNAVAILABLE, "try again")
+        }
         Refusal::Query(_) => (StatusCode::BAD_REQUEST, "query incomplete or repeated: forward WeCom's query string"),
         Refusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body larger than 1 MiB"),
         Refusal::BrokeOff | Refusal::Envelope(EnvelopeFault::Xml(_) | EnvelopeFault::NoEncrypt) => {

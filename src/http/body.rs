@@ -11,18 +11,20 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
 /// The largest body of a JSON route, in bytes.
 const FIELDS_LIMIT: usize = 256 * 1024;
 
-/// A body up to this size is read at once; of larger ones only so many at a time, so that a crowd of
-/// senders cannot fill the memory. What WeCom sends is smaller by far, as is what bots send.
+/// A body up to this size is read at once; what goes beyond takes room, of which there is so much, in bytes, that a crowd
+/// of senders cannot fill the memory. What WeCom sends is smaller by far, as is what bots send.
 const SMALL: usize = 16 * 1024;
-const LARGE_AT_ONCE: usize = 32;
-static LARGE: Semaphore = Semaphore::const_new(LARGE_AT_ONCE);
+const ROOM_FOR_LARGE: usize = 32 * 1024 * 1024;
+static ROOM: Semaphore = Semaphore::const_new(ROOM_FOR_LARGE);
+/// Who gets no room by then is told to come again.
+const ROOM_WITHIN: Duration = Duration::from_secs(2);
 
 /// For a whole body: whoever needs longer holds a connection that others wait for.
 const READ_LIMIT: Duration = Duration::from_secs(30);
@@ -34,35 +36,43 @@ pub enum BodyFault {
     TooLarge,
     /// It broke off, or did not come to its end in time.
     BrokeOff,
+    /// There is no room for more large bodies just now.
+    Crowded,
 }
 
 /// Reads a body of at most `limit` bytes. A larger one is read on and dropped, up to `dropped`
 /// bytes, so that the caller gets the answer instead of a reset connection.
 pub async fn read(body: Body, limit: usize, dropped: usize) -> Result<Bytes, BodyFault> {
-    read_within(READ_LIMIT, body, limit, dropped).await
+    read_within(READ_LIMIT, &ROOM, body, limit, dropped).await
 }
 
-async fn read_within(time: Duration, body: Body, limit: usize, dropped: usize) -> Result<Bytes, BodyFault> {
-    timeout(time, read_to_end(body, limit, dropped)).await.unwrap_or(Err(BodyFault::BrokeOff))
+async fn read_within(
+    time: Duration,
+    room: &Semaphore,
+    body: Body,
+    limit: usize,
+    dropped: usize,
+) -> Result<Bytes, BodyFault> {
+    timeout(time, read_to_end(room, body, limit, dropped)).await.unwrap_or(Err(BodyFault::BrokeOff))
 }
 
-async fn read_to_end(body: Body, limit: usize, dropped: usize) -> Result<Bytes, BodyFault> {
+async fn read_to_end(room: &Semaphore, body: Body, limit: usize, dropped: usize) -> Result<Bytes, BodyFault> {
     let mut stream = body.into_data_stream();
     let Some(first) = stream.next().await else { return Ok(Bytes::new()) };
     let first = first.map_err(|_| BodyFault::BrokeOff)?;
     let mut length = first.len();
     let mut whole: Option<BytesMut> = None;
-    let mut place = None;
+    let mut taken = Vec::new();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| BodyFault::BrokeOff)?;
         length += chunk.len();
-        if length > SMALL && place.is_none() {
-            place = LARGE.acquire().await.ok();
-        }
         if length > dropped {
             return Err(BodyFault::TooLarge);
         }
         if length <= limit {
+            if length > SMALL {
+                taken.push(take(room, chunk.len()).await?);
+            }
             whole.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
         }
     }
@@ -71,6 +81,11 @@ async fn read_to_end(body: Body, limit: usize, dropped: usize) -> Result<Bytes, 
     }
     // The usual body is one chunk, and not copied.
     Ok(whole.map_or(first, BytesMut::freeze))
+}
+
+async fn take(room: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, BodyFault> {
+    let taken = room.acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX));
+    timeout(ROOM_WITHIN, taken).await.ok().and_then(Result::ok).ok_or(BodyFault::Crowded)
 }
 
 /// The fields of a JSON object or an urlencoded form, whichever the content type says; or what is
@@ -88,6 +103,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             Ok(bytes) => bytes,
             Err(BodyFault::TooLarge) => return Ok(Self(Err(format!("the body is larger than {FIELDS_LIMIT} bytes")))),
             Err(BodyFault::BrokeOff) => return Ok(Self(Err("the body broke off".to_owned()))),
+            Err(BodyFault::Crowded) => return Ok(Self(Err("too many large bodies come in: send it again".to_owned()))),
         };
         Ok(Self(parse_fields(&bytes, if form { Encoding::Form } else { Encoding::Json })))
     }
@@ -163,9 +179,28 @@ mod tests {
             Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
         });
         let limit = Duration::from_millis(50);
-        let trickling = read_within(limit, Body::from_stream(trickle), usize::MAX, usize::MAX).await;
+        let trickling = read_within(limit, &ROOM, Body::from_stream(trickle), usize::MAX, usize::MAX).await;
         assert_eq!(trickling, Err(BodyFault::BrokeOff));
         let silent = Body::from_stream(stream::pending::<std::io::Result<Bytes>>());
-        assert_eq!(read_within(limit, silent, 100, 100).await, Err(BodyFault::BrokeOff));
+        assert_eq!(read_within(limit, &ROOM, silent, 100, 100).await, Err(BodyFault::BrokeOff));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_senders_take_no_more_room_than_what_they_sent() {
+        let room = Semaphore::new(100_000);
+        let read = |body: Body| read_within(READ_LIMIT, &room, body, 1 << 20, 1 << 20);
+        let begun = |size: usize| {
+            let sent = [SMALL, size].map(|size| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; size])));
+            Body::from_stream(stream::iter(sent).chain(stream::pending()))
+        };
+        let mut slow: Vec<_> = (0..9).map(|_| Box::pin(read(begun(10_000)))).collect();
+        for sender in &mut slow {
+            assert!(futures::poll!(sender).is_pending());
+        }
+        assert_eq!(read(chunks(&[SMALL, 10_000])).await.map(|body| body.len()), Ok(SMALL + 10_000));
+        assert_eq!(read(chunks(&[SMALL, 10_001])).await, Err(BodyFault::Crowded));
+        assert_eq!(read(chunks(&[SMALL])).await.map(|body| body.len()), Ok(SMALL), "what is usual takes none");
+        drop(slow);
+        assert!(read(chunks(&[SMALL, 10_001])).await.is_ok());
     }
 }
