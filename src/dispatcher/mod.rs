@@ -131,6 +131,7 @@ impl Dispatcher {
     pub fn start(&self) {
         let inner = &self.inner;
         inner.tasks.spawn(inner.clone().work_on_held_events());
+        inner.tasks.spawn(inner.clone().sweep_held_events());
         inner.tasks.spawn(inner.clone().probe_known_absentees());
         if inner.directory.is_shared() {
             inner.tasks.spawn(inner.clone().settle_elsewhere());

@@ -231,9 +231,11 @@ impl Inner {
 
     async fn failed(self: &Arc<Self>, account: &Account, mut work: Work, error: String) {
         let now = self.clock.now();
+        // Who takes the row next may be another replica, which does not know of the poke.
+        let pace = if self.form(&work) == Form::WithoutToken { WITHOUT_TOKEN_EVERY } else { Duration::ZERO };
         let (not_before, stored) = self.lanes.with(account, |lane| {
             let failures = lane.trouble().failures.saturating_add(1);
-            let not_before = now + self.settings.retry.delay(failures);
+            let not_before = now + self.settings.retry.delay(failures).max(pace);
             lane.note(|trouble| (trouble.failures, trouble.not_before) = (failures, Some(not_before)));
             lane.last.failed = Some(Box::new(FailedAttempt { at: now, error: error.clone() }));
             (not_before, lane.stored_meanwhile())

@@ -14,11 +14,13 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use super::Inner;
-use crate::domain::{Account, KfEvent};
+use crate::domain::{Account, KfEvent, Order};
 use crate::store::{Result, Settled};
 
 /// Deliveries are gathered for so long.
 const GATHERED_FOR: Duration = Duration::from_secs(1);
+/// What replicas' clocks may be apart: a row that looks so little older than what was delivered may be of a newer event.
+const CLOCKS_APART: Duration = Duration::from_secs(1);
 /// Accounts that the store is asked about at once.
 const AT_ONCE: usize = 500;
 /// Beyond this many, deliveries go without: their accounts' rows cost a poke each.
@@ -33,7 +35,7 @@ pub(super) struct Deliveries {
 
 impl Deliveries {
     pub(super) fn note(&self, sent: &KfEvent) {
-        let settled = Settled { order: sent.order, trust: sent.trust };
+        let settled = Settled { order: surely_older(sent.order), trust: sent.trust };
         let mut latest = self.latest.lock();
         if let Some(known) = latest.get_mut(&sent.account) {
             if (known.trust, known.order) < (settled.trust, settled.order) {
@@ -47,6 +49,13 @@ impl Deliveries {
 
     fn take(&self) -> Vec<(Account, Settled)> {
         self.latest.lock().drain().collect()
+    }
+}
+
+fn surely_older(order: Order) -> Order {
+    Order {
+        created: order.created.saturating_sub_unsigned(CLOCKS_APART.as_secs()),
+        arrival: order.arrival.saturating_sub_unsigned(CLOCKS_APART.as_millis() as u64),
     }
 }
 

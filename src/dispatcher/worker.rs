@@ -26,7 +26,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 impl Inner {
     /// Runs until the gateway stops.
     pub(super) async fn work_on_held_events(self: Arc<Self>) {
-        let mut sweep = tokio::time::interval(SWEEP_EVERY);
         let mut known = false;
         loop {
             let wait = match self.turn(&mut known).await {
@@ -40,7 +39,19 @@ impl Inner {
                 () = self.tasks.stopping() => return,
                 () = self.due.notified() => {}
                 () = tokio::time::sleep(wait) => {}
-                _ = sweep.tick() => self.sweep().await,
+            }
+        }
+    }
+
+    /// Runs until the gateway stops, beside the work: of many rows it takes its time.
+    pub(super) async fn sweep_held_events(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.tasks.stopping() => return,
+                () = self.sweep() => {}
+            }
+            if !self.tasks.pause(SWEEP_EVERY).await {
+                return;
             }
         }
     }
