@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::timeout;
+use tracing::warn;
 
 use self::near::{CAPACITY, NearCache, READ_LIMIT, Source};
 use super::{Corps, PuppetPages, Result, Store, StoreError};
@@ -219,7 +220,12 @@ impl Directory {
             }
         }
         for corp in changed.iter().chain(without_credentials.keys()) {
-            self.keys.read(corp, &self.source, async || self.read_keys(corp).await).await?;
+            match self.keys.read(corp, &self.source, async || self.read_keys(corp).await).await {
+                Ok(_) => {}
+                Err(away @ StoreError::Unavailable(_)) => return Err(away),
+                // It keeps no other corp from being read.
+                Err(error) => warn!(corp.id = %corp, %error, "cannot read a corp ahead"),
+            }
         }
         self.is_acquainted.store(true, Ordering::Relaxed);
         Ok(read)

@@ -14,7 +14,7 @@ pub(super) use self::append::Appender;
 use self::document::{DELIVERED, EXPIRED, LIVE, read_queued, state_text};
 use super::MongoStore;
 use super::connection::{Limit, Promise, collection};
-use super::documents::{date, parsed};
+use super::documents::{date, parsed, readable, text};
 use super::list::{Direction, List};
 use crate::domain::{EventId, ServiceKey};
 use crate::store::{FailedTry, Lease, QueueBounds, QueueFilter, QueuedEvent, Result, ServiceEvents};
@@ -98,18 +98,16 @@ impl ServiceEvents for MongoStore {
 
     /// Hops from queue to queue, whatever they hold.
     async fn waiting_services(&self) -> Result<Vec<ServiceKey>> {
-        let mut waiting: Vec<ServiceKey> = Vec::new();
+        let (mut waiting, mut after) = (Vec::new(), String::new());
         loop {
-            let after = waiting.last().map(ServiceKey::to_string).unwrap_or_default();
-            let filter = doc! { "state": LIVE, "queue": { "$gt": after } };
+            let filter = doc! { "state": LIVE, "queue": { "$gt": &after } };
             let find = async |db| {
                 let queued = collection(&db, QUEUED, Promise::Light);
                 queued.find_one(filter).projection(doc! { "queue": 1 }).sort(doc! { "queue": 1 }).await
             };
-            match self.connection.run(Limit::Background, find).await? {
-                Some(found) => waiting.push(parsed(&found, "queue", ServiceKey::parse)?),
-                None => return Ok(waiting),
-            }
+            let Some(found) = self.connection.run(Limit::Background, find).await? else { return Ok(waiting) };
+            text(&found, "queue")?.clone_into(&mut after);
+            waiting.extend(readable(&[found], |queued| parsed(queued, "queue", ServiceKey::parse))?);
         }
     }
 
