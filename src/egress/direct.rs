@@ -6,8 +6,9 @@
 
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use std::vec;
@@ -20,6 +21,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::{self, Builder};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tower::Service;
 use tower::timeout::Timeout;
 use tower::timeout::error::Elapsed;
@@ -51,7 +54,7 @@ pub(super) fn client<B>(denied: &DenyList, limits: ConnectionLimits) -> Result<D
 where
     B: Body<Data = Bytes> + Send,
 {
-    let mut tcp = HttpConnector::new_with_resolver(GuardedResolver { denied: denied.clone() });
+    let mut tcp = HttpConnector::new_with_resolver(GuardedResolver::new(denied));
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
     // Shared out among the addresses of a name, so that a dead one leaves time for the others.
@@ -69,10 +72,21 @@ pub(super) fn is_late(error: &legacy::Error) -> bool {
     super::causes(error).any(|cause| cause.is::<Elapsed>() || cause.downcast_ref().is_some_and(is_late))
 }
 
+/// Names that one client has looked up at a time. A look-up takes one of the runtime's threads until it ends, long after
+/// its caller gave up: names that hang must leave some for the others' clients.
+const LOOK_UPS: usize = 128;
+
 /// Drops denied addresses before the client sees them.
 #[derive(Debug, Clone)]
 pub struct GuardedResolver {
     denied: DenyList,
+    look_ups: Arc<Semaphore>,
+}
+
+impl GuardedResolver {
+    fn new(denied: &DenyList) -> Self {
+        Self { denied: denied.clone(), look_ups: Arc::new(Semaphore::new(LOOK_UPS)) }
+    }
 }
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -87,9 +101,15 @@ impl Service<Name> for GuardedResolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let denied = self.denied.clone();
+        let Self { denied, look_ups } = self.clone();
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let (place, looked_up) = (look_ups.acquire_owned().await?, name.clone());
+            let look_up = move || {
+                let found = (looked_up.as_str(), 0).to_socket_addrs().map(Vec::from_iter);
+                drop(place);
+                found
+            };
+            let found = spawn_blocking(look_up).await??;
             let allowed = denied.retained(found).ok_or_else(|| Denied(name.as_str().to_owned()))?;
             Ok(allowed.into_iter())
         })
