@@ -137,11 +137,14 @@ fn name(kind: Kind) -> &'static str {
 }
 
 fn tell(copied: &Copied) {
-    let Copied { corps, bots, later_bots, events, service_events, tokens, audit } = copied;
+    let Copied { corps, later_corps, bots, later_bots, events, service_events, tokens, audit } = copied;
     report::data(format_args!(
         "copied: {corps} corps, {bots} bots, {events} undelivered events, {service_events} of \
          services, {tokens} access tokens, {audit} lines of the audit"
     ));
+    if *later_corps > 0 {
+        report::note(format_args!("{later_corps} corps were changed at the target later than at the source, and stay"));
+    }
     if *later_bots > 0 {
         report::note(format_args!("{later_bots} bots registered at the target later than at the source, and stay"));
     }

@@ -3,14 +3,14 @@
 //!
 //! The one decision a reader would question: it may be run again and again. Rows that are there
 //! already stay or are replaced, and what the target learned meanwhile (a later registration, a later
-//! token) stands; so a move is a copy, a switch, and one more copy.
+//! change of a corp, a later token) stands; so a move is a copy, a switch, and one more copy.
 
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::{HeldEvent, HeldFilter, PuppetPages, QueueFilter, Result, Store, StoreError};
-use crate::domain::{AuditEntry, AuditId, EventId, Puppet};
+use crate::domain::{AuditEntry, AuditId, Corp, EventId, Puppet};
 
 /// Rows read at a time.
 const PAGE: usize = 500;
@@ -35,6 +35,8 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Copied {
     pub corps: u64,
+    /// Corps that were changed at the target later than at the source.
+    pub later_corps: u64,
     pub bots: u64,
     /// Bots that the target knows by a later registration.
     pub later_bots: u64,
@@ -51,9 +53,11 @@ pub async fn copy(from: &dyn Store, to: &dyn Store, told: &(dyn Fn(Kind, u64) + 
     let mut copied = Copied::default();
     told(Kind::Corps, 0);
     for corp in from.corps().await? {
-        patiently(async || to.put_corp(&corp).await).await?;
-        copied.corps += 1;
-        told(Kind::Corps, copied.corps);
+        match patiently(async || put_corp(to, &corp).await).await? {
+            Put::Done => copied.corps += 1,
+            Put::LaterThere => copied.later_corps += 1,
+        }
+        told(Kind::Corps, copied.corps + copied.later_corps);
     }
     copy_bots(from, to, &mut copied, told).await?;
     copied.events = copy_events(from, to, told).await?;
@@ -103,6 +107,14 @@ async fn copy_bots(
 enum Put {
     Done,
     LaterThere,
+}
+
+async fn put_corp(to: &dyn Store, corp: &Corp) -> Result<Put> {
+    if to.corp(&corp.id).await?.is_some_and(|there| there.updated_at > corp.updated_at) {
+        return Ok(Put::LaterThere);
+    }
+    to.put_corp(corp).await?;
+    Ok(Put::Done)
 }
 
 async fn put_bot(to: &dyn Store, puppet: &Puppet) -> Result<Put> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wxkf_gateway::domain::Secret;
+use wxkf_gateway::domain::{Corp, Secret};
 use wxkf_gateway::store::copy::{Copied, copy};
 use wxkf_gateway::store::sqlite::{KeySource, OpenError, SqliteStore};
 use wxkf_gateway::store::{Corps as _, HeldFilter, HeldState, Puppets as _, QueueFilter, Store, Tokens as _};
@@ -49,7 +49,7 @@ pub async fn all_arrives_and_twice_is_as_good_as_once(from: Arc<dyn Store>, to: 
         let copied = copy(&*from, &*to, &|_, _| {}).await.unwrap();
         assert_eq!(
             copied,
-            Copied { corps: 1, bots, later_bots: 0, events: 3, service_events: 601, tokens: 1, audit: 600 }
+            Copied { corps: 1, bots, events: 3, service_events: 601, tokens: 1, audit: 600, ..Copied::default() }
         );
         assert_eq!(content(&*from).await, content(&*to).await);
     }
@@ -90,8 +90,13 @@ async fn what_the_target_learned_later_stays() {
     from.put_puppet(&puppet("ww1", "wk1")).await.unwrap();
     to.put_puppet(&later).await.unwrap();
     to.put_token(&token("ww1", "secret", 9)).await.unwrap();
+    let changed = Corp { wecom_proxy: None, updated_at: at(60), ..corp("ww1") };
+    from.put_corp(&Corp { updated_at: at(50), ..corp("ww1") }).await.unwrap();
+    to.put_corp(&changed).await.unwrap();
     let copied = copy(&from, &to, &|_, _| {}).await.unwrap();
     assert_eq!((copied.bots, copied.later_bots), (0, 1));
+    assert_eq!((copied.corps, copied.later_corps), (0, 1));
+    assert_eq!(to.corps().await.unwrap(), vec![changed]);
     assert_eq!(to.puppet(&kf_id("wk1")).await.unwrap(), Some(later));
     assert_eq!(to.tokens().await.unwrap(), vec![token("ww1", "secret", 9)]);
 }
