@@ -77,7 +77,8 @@ pub(super) fn corps_file_faults(error: &CorpsFileError) -> Faults {
         CorpsFileError::Invalid { faults, .. } => {
             let fault = |(path, rule): (&str, &str)| Fault {
                 name: "CORPS_FILE".to_owned(),
-                fault: format!("{path} {rule}").trim().to_owned(),
+                // A key of the file may hold a line break.
+                fault: format!("{path} {rule}").trim().replace(char::is_control, " "),
                 example: format!("{FILE}, which holds {CONTENT}"),
             };
             Faults(faults.iter().map(fault).collect())

@@ -154,6 +154,10 @@ impl<'a> Reader<'a> {
         }
         let value = self.variable(setting.variable);
         let file = setting.file_variable().and_then(|name| Some((self.source.variable(&name)?, name)));
+        let name = file.as_ref().map_or(setting.variable, |(_, name)| name);
+        if value.is_some() || file.is_some() {
+            self.names.insert(setting.variable, name.to_owned());
+        }
         match (value, file) {
             (Some(_), Some((_, name))) => {
                 let fault = format!("set together with {}: keep one of the two", setting.variable);

@@ -165,6 +165,8 @@ fn a_forward_proxy_is_never_open_to_everybody() {
     }
     let lines = faults(&[("EGRESS_PORT", "1"), ("PUPPET_PASSWORD", "s3cret marker")]);
     assert!(lines.len() == 1 && lines[0].starts_with("PUPPET_PASSWORD: "), "one mistake, one line: {lines:?}");
+    let lines = faults(&[("EGRESS_PORT", "1"), ("PUPPET_PASSWORD_FILE", "/nowhere")]);
+    assert!(lines.len() == 1 && lines[0].starts_with("PUPPET_PASSWORD_FILE: "), "{lines:?}");
     let lines = faults(&[("EGRESS_PORT", "1"), ("PUPPET_PASSWORD", "x"), ("HTTPS_PROXY", "https://proxy:3129")]);
     assert!(lines.len() == 1 && lines[0].starts_with("HTTPS_PROXY: "), "{lines:?}");
 }
