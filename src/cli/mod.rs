@@ -54,7 +54,7 @@ enum Command {
     #[command(mut_args = only(&["PORT", "PUBLIC_PORT", "OPS_PORT", "BIND_ADDRESS"]))]
     Healthcheck(healthcheck::Args),
     /// Prints the admin token that the gateway generated, and the link of the console
-    #[command(mut_args = only(&["DATA_DIR", "PORT", "OPS_PORT"]))]
+    #[command(mut_args = only(&["DATA_DIR", "PORT", "OPS_PORT", "BIND_ADDRESS"]))]
     AdminToken(SettingFlags),
     /// Tells, offline, why a callback fails verification: which one input is wrong, and what to do
     Explain(explain::Args),

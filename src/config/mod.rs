@@ -122,9 +122,9 @@ settings! {
         Plain dispatch_format: DispatchFormat = "DISPATCH_FORMAT", Value "as-received",
             parse::choice(&[("as-received", DispatchFormat::AsReceived), ("decrypted", DispatchFormat::Decrypted)]),
             "decrypted";
-        /// The time limit of one delivery attempt.
+        /// The time limit of one attempt to deliver to a bot or a service.
         Plain dispatch_timeout: Duration = "DISPATCH_TIMEOUT", Value "3s", parse::limit, "3s";
-        /// Networks that neither a bot's address nor one of `EGRESS_HOSTS` may lie in: link-local, cloud metadata, multicast, unspecified
+        /// Networks that no address of a bot, a service or `EGRESS_HOSTS` may lie in: link-local, cloud metadata, multicast, unspecified
         /// and documentation ones.
         Plain dispatch_deny_networks: DenyList = "DISPATCH_DENY_NETWORKS", Value DENIED_BY_DEFAULT, parse::networks,
             "169.254.0.0/16,fe80::/10";
@@ -148,7 +148,7 @@ settings! {
         /// Seals secrets in the store: 32 bytes in base64; several, comma-separated: the first seals, all
         /// open, `plain` stands for readable.
         Secret master_key: Option<Secret> = "MASTER_KEY",
-            Unset "generated, kept in DATA_DIR; with MONGO_URI secrets are readable", parse::master_keys,
+            Unset "generated, kept in DATA_DIR; what lies in MongoDB and Redis is readable", parse::master_keys,
             "$(openssl rand -base64 32)";
     }
     "Shutdown and logs" {

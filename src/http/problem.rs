@@ -87,7 +87,7 @@ pub struct Problem {
     #[schema(example = 400)]
     pub status: u16,
     /// What is wrong this time, and the mend.
-    #[schema(example = "credentials[0].encodingAESKey must be the 43 characters of EncodingAESKey as WeCom shows it")]
+    #[schema(example = "credentials[0].encodingAESKey: must be the 43 characters of EncodingAESKey as WeCom shows it")]
     pub detail: String,
 }
 

@@ -82,7 +82,7 @@ fn describe_components(components: &mut Components) {
         http.description = Some(description.to_owned());
         SecurityScheme::Http(http)
     };
-    let token = "`ADMIN_TOKEN`. Where none is set there is no admin API: all of it answers 404, without a body";
+    let token = "`ADMIN_TOKEN`. Where none is set there is no admin API: all of it answers 404";
     components.add_security_scheme("adminToken", door(HttpAuthScheme::Bearer, token));
     let basic = "`PUPPET_PASSWORD` with any user name, where it is set";
     components.add_security_scheme("puppetPassword", door(HttpAuthScheme::Basic, basic));
@@ -113,7 +113,7 @@ fn refused(description: &str, challenge: &str, content: (&str, Content)) -> Resp
 }
 
 fn turned_away(content: (&str, Content)) -> Response {
-    let seconds = ObjectBuilder::new().schema_type(Type::Integer).examples([10]).build();
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer).examples([3]).build();
     let seconds = HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds to wait")).build();
     answer("Too many wrong passwords at once, from anywhere", content, ("Retry-After", seconds))
 }

@@ -51,7 +51,7 @@ pub const METRICS: &[Family] = &[
         measure: Measure::Gauge,
         labels: &[],
         says: "Memory that the process occupies; on Linux",
-        advice: "Some 30 MB idle; set the container's limit to several times what a busy day shows.",
+        advice: "Some 20 MB idle; set the container's limit to several times what a busy day shows.",
     },
     Family {
         name: "process_open_fds",

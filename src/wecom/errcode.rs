@@ -115,7 +115,7 @@ impl Errcode {
                 "this server's address is not among the app's trusted IPs: list the address in the console, on the \
                  app's page, under trusted IPs, and wait a minute"
             }
-            95000 => "no customer-service account has this open_kfid: copy it from the console, or list the accounts",
+            95000 => "no customer-service account has this open_kfid: list the accounts (kf/account/list)",
             95001 => "five messages were sent since the customer wrote: wait until the customer writes again",
             95002 | 95018 => "the session takes no messages now: it ended, or 48 hours passed since the customer wrote",
             95004 => "the account was deleted or belongs to another corp: check that kfId and corp id belong together",

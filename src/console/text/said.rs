@@ -57,7 +57,7 @@ const BEGINNINGS: [(&str, &str); 11] = [
 /// Rules of fields, wherever the field stands.
 const RULES: [(&str, &str); 12] = [
     ("must be 1 to 64 characters of A-Z a-z 0-9 _ -", "须为 1 至 64 个字符：A-Z a-z 0-9 _ -"),
-    ("must be 1 to 64 of A-Za-z0-9_-", "须为 1 至 64 个字符：A-Za-z0-9_-"),
+    ("must be a name of 1 to 64 characters of A-Z a-z 0-9 _ -", "须为 1 至 64 个字符的名称：A-Z a-z 0-9 _ -"),
     ("must be 1 to 128 visible ASCII characters", "须为 1 至 128 个可见 ASCII 字符"),
     ("must be the 43 characters of EncodingAESKey as WeCom shows it", "须为企业微信显示的 43 位 EncodingAESKey"),
     ("must not be empty", "不能为空"),

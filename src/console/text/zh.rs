@@ -97,7 +97,7 @@ pub(super) const CHINESE: Words = Words {
     guide_save_title: "填入网关",
     guide_save: "持有它们就能解密该企业的回调，因此之后不再显示。",
     guide_url_title: "粘贴回调 URL 并保存",
-    guide_url: "把回调 URL 粘贴到刚才打开的「设置API接收」（<span lang=\"en\">Set API Receive</span>）页面的 URL 栏，然后点「保存」（<span lang=\"en\">Save</span>）。企业微信会立即校验；结果会自动显示在这里，失败时会说明原因。使用微信客服时，请在「微信客服 → API → 可调用接口的应用」（<span lang=\"en\">WeChat Customer Service → API → apps that may call it</span>）中勾选该应用，并在应用的「企业可信IP」（<span lang=\"en\">Trusted IPs</span>）中加入网关的地址。",
+    guide_url: "把回调 URL 粘贴到刚才打开的「设置API接收」（<span lang=\"en\">Set API Receive</span>）页面的 URL 栏，勾选「微信客服消息和事件」，然后点「保存」（<span lang=\"en\">Save</span>）。企业微信会立即校验；结果会自动显示在这里，失败时会说明原因。使用微信客服时，请在「微信客服 → API → 可调用接口的应用」（<span lang=\"en\">WeChat Customer Service → API → apps that may call it</span>）中勾选该应用，在「通过API管理微信客服账号 → 可管理的客服账号」中选择客服账号，并在应用的「企业可信IP」（<span lang=\"en\">Trusted IPs</span>）中加入网关的地址。",
     guide_bot_title: "启动机器人",
     guide_bot: "用 PUPPET_WXKF_MANAGER_ENDPOINT 让机器人（wechaty-puppet-wxkf）连接本网关，并用 PUPPET_WXKF_SELF_ENDPOINT 告知网关访问机器人的地址。机器人启动时会自动注册，用应用的 Secret 证明其客服账号，随后出现在「机器人」页。",
     // Corps
@@ -192,7 +192,7 @@ pub(super) const CHINESE: Words = Words {
     attempts: "尝试次数",
     received: "收到于",
     unsigned: "未签名",
-    expires: "到期",
+    expires: "有效至",
     expiry: "到期",
     next_attempt: "下次尝试",
     not_tried: "尚未尝试",

@@ -159,7 +159,7 @@ pub const METRICS: &[Family] = &[
             Label { name: "result", values: Values::These(&["served", "not_allowed", "full", "unreachable"]) },
         ],
         says: "Requests to `EGRESS_PORT` by host, form and result",
-        advice: "`not_allowed`: a program asks for a host beyond `EGRESS_HOSTS`; the log names it. `full`: more tunnels than there are places.",
+        advice: "`not_allowed`: a program asks for a host beyond `EGRESS_HOSTS`, which its own log names, or for a whole URL that is not below `/cgi-bin/`. `full`: more tunnels than there are places.",
     },
     Family {
         name: "wxkf_egress_bytes_total",
