@@ -28,7 +28,7 @@ impl Form {
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
-    type Rejection = std::convert::Infallible;
+    type Rejection = <Fields as FromRequest<S>>::Rejection;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let Fields(fields) = Fields::from_request(request, state).await?;

@@ -62,19 +62,25 @@ async fn read_to_end(room: &Semaphore, body: Body, limit: usize, dropped: usize)
     let first = first.map_err(|_| BodyFault::BrokeOff)?;
     let mut length = first.len();
     let mut whole: Option<BytesMut> = None;
-    let mut taken = Vec::new();
+    let mut taken: Option<SemaphorePermit<'_>> = None;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| BodyFault::BrokeOff)?;
         length += chunk.len();
         if length > dropped {
             return Err(BodyFault::TooLarge);
         }
-        if length <= limit {
-            if length > SMALL {
-                taken.push(take(room, chunk.len()).await?);
-            }
-            whole.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
+        if length > limit {
+            (whole, taken) = (None, None);
+            continue;
         }
+        if length > SMALL {
+            let more = take(room, chunk.len()).await?;
+            match &mut taken {
+                Some(taken) => taken.merge(more),
+                None => taken = Some(more),
+            }
+        }
+        whole.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
     }
     if length > limit {
         return Err(BodyFault::TooLarge);
@@ -94,16 +100,19 @@ async fn take(room: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, Bod
 pub struct Fields(pub Result<Map<String, Value>, String>);
 
 impl<S: Send + Sync> FromRequest<S> for Fields {
-    type Rejection = std::convert::Infallible;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Response> {
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let form = content_type.is_some_and(|text| text.starts_with("application/x-www-form-urlencoded"));
         let bytes = match read(request.into_body(), FIELDS_LIMIT, FIELDS_LIMIT * 4).await {
             Ok(bytes) => bytes,
             Err(BodyFault::TooLarge) => return Ok(Self(Err(format!("the body is larger than {FIELDS_LIMIT} bytes")))),
             Err(BodyFault::BrokeOff) => return Ok(Self(Err("the body broke off".to_owned()))),
-            Err(BodyFault::Crowded) => return Ok(Self(Err("too many large bodies come in: send it again".to_owned()))),
+            Err(BodyFault::Crowded) => {
+                let mend = "too many large bodies come in: send it again";
+                return Err(refused(StatusCode::SERVICE_UNAVAILABLE, mend));
+            }
         };
         Ok(Self(parse_fields(&bytes, if form { Encoding::Form } else { Encoding::Json })))
     }
