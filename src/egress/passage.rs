@@ -12,10 +12,11 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Body;
 use hyper_util::client::legacy;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::direct::{self, ConnectionLimits, Direct};
 use super::flowing::Flowing;
+use super::look_ups;
 use super::{CONNECT_LIMIT, DenyList, IDLE_LIMIT};
 
 /// Why a body breaks off.
@@ -68,8 +69,8 @@ impl PassError {
 
 /// Nothing may move for so long, neither of the call nor of its answer.
 const SILENCE: Duration = Duration::from_secs(60);
-/// An upload that moves on may take so many times as long.
-const LONGEST_UPLOAD: u32 = 30;
+/// An upload may take so long, however it moves.
+const LONGEST_UPLOAD: Duration = Duration::from_secs(30 * 60);
 
 /// Connections to WeCom for calls that are passed on. Clones share them.
 #[derive(Debug, Clone)]
@@ -89,7 +90,7 @@ enum Way {
 impl Passage {
     /// Straight to WeCom.
     pub fn direct() -> Result<Self, rustls::Error> {
-        let limits = ConnectionLimits { connect: CONNECT_LIMIT, idle: IDLE_LIMIT };
+        let limits = ConnectionLimits { connect: CONNECT_LIMIT, idle: IDLE_LIMIT, look_ups: look_ups::FEW };
         Ok(Self { way: Way::Direct(direct::client(&DenyList::default(), limits)?), silence: SILENCE })
     }
 
@@ -106,7 +107,7 @@ impl Passage {
 
     /// Returns the answer as soon as it begins.
     pub async fn send(&self, request: Request<PassedBody>) -> Result<Response<PassedBody>, PassError> {
-        let moved = Moved::default();
+        let moved = Moved::new();
         let request = request.map(|body| moved.noticed_of(body));
         match &self.way {
             Way::Direct(client) => {
@@ -123,38 +124,53 @@ impl Passage {
     }
 }
 
-/// Pieces of a streamed body that went out.
-#[derive(Debug, Default)]
-struct Moved(Arc<AtomicU64>);
+/// When a piece of a streamed body last went out.
+#[derive(Debug)]
+struct Moved {
+    began: Instant,
+    /// Milliseconds after that.
+    last: Arc<AtomicU64>,
+}
 
 impl Moved {
+    fn new() -> Self {
+        Self { began: Instant::now(), last: Arc::default() }
+    }
+
     fn noticed_of(&self, body: PassedBody) -> PassedBody {
         let Either::Right(body) = body else { return body };
-        let pieces = self.0.clone();
+        let (began, last) = (self.began, self.last.clone());
         streamed(body.map_frame(move |frame| {
-            pieces.fetch_add(1, Ordering::Relaxed);
+            last.store(began.elapsed().as_millis() as u64, Ordering::Relaxed);
             frame
         }))
+    }
+
+    fn last(&self) -> Instant {
+        self.began + Duration::from_millis(self.last.load(Ordering::Relaxed))
     }
 
     /// The answer, which may come late behind a body that takes long.
     async fn awaiting<T>(&self, answer: impl Future<Output = T>, silence: Duration) -> Result<T, PassError> {
         let mut answer = pin!(answer);
-        for _ in 0..LONGEST_UPLOAD {
-            let before = self.0.load(Ordering::Relaxed);
-            match timeout(silence, &mut answer).await {
+        loop {
+            let last = self.last();
+            match timeout_at((last + silence).min(self.began + LONGEST_UPLOAD), &mut answer).await {
                 Ok(answer) => return Ok(answer),
-                Err(_) if self.0.load(Ordering::Relaxed) == before => break,
-                Err(_) => {}
+                Err(_) if self.last() > last && self.began.elapsed() < LONGEST_UPLOAD => {}
+                Err(_) => return Err(PassError::Silence),
             }
         }
-        Err(PassError::Silence)
     }
 }
 
-/// An empty body is none: a stream would announce one.
+/// An empty body is none: a stream would announce one. One that is here has a length to tell.
 fn for_client(body: PassedBody) -> reqwest::Body {
-    if body.is_end_stream() { reqwest::Body::default() } else { reqwest::Body::wrap_stream(body.into_data_stream()) }
+    match body {
+        body if body.is_end_stream() => reqwest::Body::default(),
+        Either::Left(whole) => reqwest::Body::wrap(whole),
+        Either::Right(stream) => reqwest::Body::wrap_stream(stream.into_data_stream()),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! dead.
 
 use std::io::Read as _;
+use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use http::{HeaderValue, Response, header};
@@ -14,6 +15,8 @@ use crate::wecom::{Api, Class, Errcode};
 
 /// A refusal is smaller by far.
 const JUDGED: u64 = 64 * 1024;
+/// Nobody else waits for it; what takes longer goes on unjudged.
+const JUDGED_WITHIN: Duration = Duration::from_secs(60);
 
 /// An answer that goes on to the caller.
 pub type Answer = Response<PassedBody>;
@@ -40,7 +43,7 @@ pub(super) async fn judge(answer: Answer) -> (Verdict, Answer) {
     }
     let (head, body) = answer.into_parts();
     let is_compressed = head.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
-    let (verdict, body) = match gather(body, JUDGED as usize).await {
+    let (verdict, body) = match gather(body, JUDGED as usize, JUDGED_WITHIN).await {
         Gathered::Whole(bytes) if is_compressed => (verdict(&decompressed(&bytes)), whole(bytes)),
         Gathered::Whole(bytes) => (verdict(&bytes), whole(bytes)),
         Gathered::Streamed(body) => (Verdict::Fine, body),
@@ -87,7 +90,7 @@ mod tests {
             };
             let (verdict, answer_on) = judge(answer(&compressed)).await;
             assert_eq!(verdict, expected);
-            let Gathered::Whole(body) = gather(answer_on.into_body(), 1_000).await else { panic!("it is small") };
+            let Gathered::Whole(body) = gather(answer_on.into_body(), 1_000, JUDGED_WITHIN).await else { panic!("it is small") };
             assert_eq!(body, compressed);
             assert_eq!(judge(answer(&compressed[..9])).await.0, Verdict::Fine);
         }

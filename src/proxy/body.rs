@@ -1,6 +1,8 @@
 //! The body of a call: streamed, and kept beside that while it is small, so that the call can be made
 //! once more.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::body::Body as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -13,6 +15,8 @@ const KEPT: usize = 1024 * 1024;
 /// All that are kept at a time, in KiB; the others are streamed on without.
 const KEPT_AT_ONCE: usize = 64 * 1024;
 static ROOM: Semaphore = Semaphore::const_new(KEPT_AT_ONCE);
+/// A body that takes longer is streamed on: nobody may hold the others' room by being slow.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is sent along.
 pub struct CallBody {
@@ -51,7 +55,7 @@ impl CallBody {
             self.content = Content::Stream(body);
             return;
         };
-        match gather(body, KEPT).await {
+        match gather(body, KEPT, KEPT_WITHIN).await {
             Gathered::Whole(whole) => {
                 drop(room.split(room.num_permits().saturating_sub(kib(whole.len()) as usize)));
                 self.content = Content::Whole(whole);
@@ -122,6 +126,20 @@ mod tests {
             body.keep().await;
         }
         assert!(bodies.iter().all(CallBody::can_be_repeated));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_body_and_one_of_crumbs_go_on_as_they_come() {
+        let slow = stream::unfold(0, |sent| async move {
+            tokio::time::sleep(KEPT_WITHIN / 2).await;
+            (sent < 3).then_some((Ok::<_, BodyError>(Frame::data(Bytes::from_static(b"x"))), sent + 1))
+        });
+        let slow = CallBody::stream(streamed(StreamBody::new(Box::pin(slow))));
+        for (mut body, expected) in [(slow, 3), (chunks(&[1; 20_000]), 20_000)] {
+            body.keep().await;
+            assert!(!body.can_be_repeated());
+            assert_eq!(length(&mut body).await, expected);
+        }
     }
 
     #[tokio::test]

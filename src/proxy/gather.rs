@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::egress::{PassedBody, streamed};
 
-/// What is not there by then goes on as it comes: nobody may hold the room of others by being slow.
-const WITHIN: Duration = Duration::from_secs(5);
+/// A body in smaller pieces than this, in bytes, is not kept as a whole: each piece costs some memory beside its content.
+const SMALLEST_PIECE: usize = 64;
 
 pub(super) enum Gathered {
     /// All of it.
@@ -20,9 +20,10 @@ pub(super) enum Gathered {
     Streamed(PassedBody),
 }
 
-pub(super) async fn gather(mut body: PassedBody, limit: usize) -> Gathered {
+/// `limit` is in bytes; what is not there within that time goes on as it comes.
+pub(super) async fn gather(mut body: PassedBody, limit: usize, within: Duration) -> Gathered {
     let (mut read, mut length, announced) = (Vec::new(), 0, body.size_hint().exact());
-    let until = Instant::now() + WITHIN;
+    let until = Instant::now() + within;
     let broken = loop {
         let Ok(next) = timeout_at(until, body.frame()).await else { break None };
         match next {
@@ -40,7 +41,7 @@ pub(super) async fn gather(mut body: PassedBody, limit: usize) -> Gathered {
             Some(Err(error)) => break Some(Err(error)),
             None => return Gathered::Whole(joined(read)),
         }
-        if length > limit {
+        if length > limit || read.len() > limit / SMALLEST_PIECE {
             break None;
         }
     };

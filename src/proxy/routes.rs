@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::stream;
@@ -131,8 +131,9 @@ pub(super) async fn pass(
     let body = if body.is_end_stream() {
         CallBody::none()
     } else {
-        // Without a word on its length, hyper takes the body of a GET for none.
-        if !parts.headers.contains_key(header::CONTENT_LENGTH) {
+        // Without a word on its length, hyper takes the body of a GET for none. Of other methods it knows better.
+        let seldom_has_one = [Method::GET, Method::HEAD].contains(&parts.method);
+        if seldom_has_one && !parts.headers.contains_key(header::CONTENT_LENGTH) {
             parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         CallBody::stream(streamed(body))

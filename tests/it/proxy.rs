@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
-use axum::routing::any;
+use axum::routing::{any, get};
+use axum::{Json, Router};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -264,6 +264,19 @@ async fn a_token_of_the_time_before_a_restart_is_healed() {
     gateway.start_again().await;
     assert!(listed(&call(&gateway, &[("access_token", &first)]).await), "it is known whose it was");
     assert_eq!(wecom.gettoken_calls(CORP, SECRET), 2);
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_that_is_kept_goes_on_with_its_length() {
+    let grant = json!({ "errcode": 0, "errmsg": "ok", "access_token": "T", "expires_in": 7200 });
+    let routes = Router::new().route("/cgi-bin/gettoken", get(async move || Json(grant)));
+    let url = serve(routes.route("/cgi-bin/{*path}", any(upstream))).await;
+    let gateway = Gateway::start(&[("WECOM_API_BASE_URL", &url)]).await;
+    let pieces = futures::stream::iter(["{\"a\":", "1}"].map(Ok::<_, std::io::Error>));
+    let call = gateway.post("/cgi-bin/kf/x").query(&[("corpid", CORP), ("corpsecret", SECRET)]);
+    let answer = call.body(reqwest::Body::wrap_stream(pieces)).send().await.unwrap();
+    assert_eq!(answer.headers()["got-content-length"], "7");
+    assert!(answer.headers().get("got-transfer-encoding").is_none());
 }
 
 #[tokio::test]
