@@ -161,11 +161,11 @@ impl Inner {
                 if self.is_registered_still(&bot).await {
                     self.probe(bot);
                 }
-                Box::pin(self.failed(account, work, error)).await;
+                Box::pin(self.failed(account, work, form, error)).await;
             }
             Attempted::Failed(error) => {
                 warn!(corp.id = %account.corp, kf.id = %account.kf, event.id = %work.event.id, error, "an attempt failed");
-                Box::pin(self.failed(account, work, error)).await;
+                Box::pin(self.failed(account, work, form, error)).await;
             }
         }
     }
@@ -229,13 +229,11 @@ impl Inner {
         }
     }
 
-    async fn failed(self: &Arc<Self>, account: &Account, mut work: Work, error: String) {
+    async fn failed(self: &Arc<Self>, account: &Account, mut work: Work, form: Form, error: String) {
         let now = self.clock.now();
-        // Who takes the row next may be another replica, which does not know of the poke.
-        let pace = if self.form(&work) == Form::WithoutToken { WITHOUT_TOKEN_EVERY } else { Duration::ZERO };
         let (not_before, stored) = self.lanes.with(account, |lane| {
             let failures = lane.trouble().failures.saturating_add(1);
-            let not_before = now + self.settings.retry.delay(failures).max(pace);
+            let not_before = now + self.settings.retry.delay(failures);
             lane.note(|trouble| (trouble.failures, trouble.not_before) = (failures, Some(not_before)));
             lane.last.failed = Some(Box::new(FailedAttempt { at: now, error: error.clone() }));
             (not_before, lane.stored_meanwhile())
@@ -248,7 +246,10 @@ impl Inner {
             let row = work.row.as_ref().filter(|_| event.id == work.event.id);
             let attempts = row.map_or(0, |row| row.attempts).saturating_add(1);
             let expiry = row.map_or(event.born_at + self.settings.event_ttl, |row| row.expires_at);
-            self.postpone(&event, not_before.min(expiry), attempts, error.clone()).await;
+            // Who takes it next may be another replica, which does not know of the poke.
+            let was_without_token = row.is_some() && form == Form::WithoutToken;
+            let due = if was_without_token { not_before.max(now + WITHOUT_TOKEN_EVERY) } else { not_before };
+            self.postpone(&event, due.min(expiry), attempts, error.clone()).await;
         }
         self.lanes.with(account, |lane| lane.answer(Receipt::Stored));
     }

@@ -88,3 +88,19 @@ impl Inner {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_clock_a_second_behind_makes_look_older_is_not_surely_older() {
+        let sent = Order { created: 104, arrival: 104_100 };
+        let settled = surely_older(sent);
+        for newer in [Order { created: 104, arrival: 104_000 }, Order { created: 103, arrival: 103_950 }] {
+            assert!(newer > settled, "{newer:?}");
+        }
+        assert!(Order { created: 102, arrival: 104_000 } < settled);
+        assert_eq!(surely_older(Order { created: i64::MIN, arrival: i64::MIN }).created, i64::MIN);
+    }
+}

@@ -110,9 +110,12 @@ async fn ferretdb_a_delivery_settles_what_another_replica_holds() {
     one.register("wk1").await;
     replicas.bots.one("wk1", Manner::Refuse);
     assert_eq!(one.poke("wk1", "older").await, 200);
+    // So that the next attempt is seconds away, and the two events farther apart than clocks may be.
+    assert!(eventually(SOON, async || replicas.bots.sent("wk1").len() == 3).await);
     assert_eq!(one.deliveries("live", "wk1").await.len(), 1);
     replicas.bots.one("wk1", Manner::Take);
     assert_eq!(other.poke("wk1", "newer").await, 200);
     other.takes("wk1", "newer", SOON).await;
     one.settles("wk1").await;
+    assert_eq!(replicas.bots.taken("wk1"), [Some("newer".to_owned())], "the older one is needless");
 }
