@@ -10,6 +10,7 @@ mod dial;
 mod direct;
 mod flowing;
 mod hosts;
+mod look_ups;
 mod mark;
 mod passage;
 
@@ -23,7 +24,7 @@ pub use passage::{BodyError, PassError, Passage, PassedBody, streamed, whole};
 use std::error::Error;
 use std::iter::successors;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, LazyLock, Once, OnceLock};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -31,6 +32,8 @@ use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use url::{Host, Url};
+
+use look_ups::LookUps;
 
 /// Networks that no bot or service may live in, unless `DISPATCH_DENY_NETWORKS` says otherwise:
 /// link-local and cloud metadata, multicast, unspecified, documentation.
@@ -85,9 +88,10 @@ impl DenyList {
     /// The denied address that the URL leads to as things stand: literal, or resolved within a
     /// second. What a name resolves to may change, so each call checks again.
     pub async fn first_denied(&self, url: &Url) -> Option<IpAddr> {
+        static LOOK_UPS: LazyLock<LookUps> = LazyLock::new(|| LookUps::new(look_ups::FEW));
         let Some(Host::Domain(name)) = url.host() else { return self.denies_literal(url) };
-        let found = tokio::time::timeout(Duration::from_secs(1), tokio::net::lookup_host((name, 0))).await;
-        let addresses: Vec<IpAddr> = found.ok()?.ok()?.map(|address| address.ip()).collect();
+        let found = tokio::time::timeout(Duration::from_secs(1), LOOK_UPS.addresses(name.to_owned())).await;
+        let addresses: Vec<IpAddr> = found.ok()?.ok()?.iter().map(SocketAddr::ip).collect();
         let all_denied = addresses.iter().all(|&address| self.denies(address));
         addresses.first().copied().filter(|_| all_denied)
     }

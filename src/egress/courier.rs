@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::words;
 use super::direct::{self, ConnectionLimits, Direct};
-use super::{Denied, DenyList, NAME, causes};
+use super::{Denied, DenyList, NAME, causes, look_ups};
 
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// An answer's body says nothing that is needed: what is longer or slower costs its connection instead of time.
@@ -51,7 +51,7 @@ impl Courier {
     /// Connecting gets a little less than `limit`, so that a connection that does not come about is told from an
     /// answer that does not come.
     pub fn new(denied: &DenyList, limit: Duration) -> Result<Self, rustls::Error> {
-        let limits = ConnectionLimits { connect: limit.mul_f64(0.9), idle: IDLE_LIMIT };
+        let limits = ConnectionLimits { connect: limit.mul_f64(0.9), idle: IDLE_LIMIT, look_ups: look_ups::MANY };
         Ok(Self { client: direct::client(denied, limits)?, denied: denied.clone(), limit })
     }
 

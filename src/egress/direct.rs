@@ -6,9 +6,8 @@
 
 use std::error::Error;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use std::vec;
@@ -21,14 +20,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::{self, Builder};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 use tower::Service;
 use tower::timeout::Timeout;
 use tower::timeout::error::Elapsed;
 use tower::timeout::future::ResponseFuture;
 use tower::util::MapFuture;
 
+use super::look_ups::LookUps;
 use super::{Denied, DenyList, tls};
 
 /// Bytes that a connection holds of what it receives, and of what it sends. hyper's own limit, three times as much,
@@ -42,11 +40,12 @@ type Connector = MapFuture<Timeout<Https>, fn(Connecting) -> Pin<Box<Connecting>
 /// Connections by host, kept for a while. Clones share them.
 pub(super) type Direct<B> = legacy::Client<Connector, B>;
 
-/// How long connections are waited for, and kept while nobody needs them.
+/// How long connections are waited for, and kept while nobody needs them; how many names are looked up at a time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ConnectionLimits {
     pub(super) connect: Duration,
     pub(super) idle: Duration,
+    pub(super) look_ups: usize,
 }
 
 /// Never through a proxy, never redirected, never to a denied address that a name leads to.
@@ -54,7 +53,10 @@ pub(super) fn client<B>(denied: &DenyList, limits: ConnectionLimits) -> Result<D
 where
     B: Body<Data = Bytes> + Send,
 {
-    let mut tcp = HttpConnector::new_with_resolver(GuardedResolver::new(denied));
+    let mut tcp = HttpConnector::new_with_resolver(GuardedResolver {
+        denied: denied.clone(),
+        look_ups: LookUps::new(limits.look_ups),
+    });
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
     // Shared out among the addresses of a name, so that a dead one leaves time for the others.
@@ -72,21 +74,11 @@ pub(super) fn is_late(error: &legacy::Error) -> bool {
     super::causes(error).any(|cause| cause.is::<Elapsed>() || cause.downcast_ref().is_some_and(is_late))
 }
 
-/// Names that one client has looked up at a time. A look-up takes one of the runtime's threads until it ends, long after
-/// its caller gave up: names that hang must leave some for the others' clients.
-const LOOK_UPS: usize = 128;
-
 /// Drops denied addresses before the client sees them.
 #[derive(Debug, Clone)]
 pub struct GuardedResolver {
     denied: DenyList,
-    look_ups: Arc<Semaphore>,
-}
-
-impl GuardedResolver {
-    fn new(denied: &DenyList) -> Self {
-        Self { denied: denied.clone(), look_ups: Arc::new(Semaphore::new(LOOK_UPS)) }
-    }
+    look_ups: LookUps,
 }
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -103,13 +95,7 @@ impl Service<Name> for GuardedResolver {
     fn call(&mut self, name: Name) -> Self::Future {
         let Self { denied, look_ups } = self.clone();
         Box::pin(async move {
-            let (place, looked_up) = (look_ups.acquire_owned().await?, name.clone());
-            let look_up = move || {
-                let found = (looked_up.as_str(), 0).to_socket_addrs().map(Vec::from_iter);
-                drop(place);
-                found
-            };
-            let found = spawn_blocking(look_up).await??;
+            let found = look_ups.addresses(name.as_str().to_owned()).await?;
             let allowed = denied.retained(found).ok_or_else(|| Denied(name.as_str().to_owned()))?;
             Ok(allowed.into_iter())
         })
