@@ -1,5 +1,5 @@
-//! The head of the OpenAPI document: what the gateway is, its tags, and what doors answer. The operations
-//! come from the handlers (`router.rs`).
+//! The OpenAPI document, as it is committed and served, and what it is made of: its head here, tags, and what doors
+//! answer. The operations come from the handlers (`router.rs`).
 
 pub mod docs;
 mod doors;
