@@ -1,11 +1,12 @@
 //! Secrets at rest: nothing readable in the files, and what a missing, wrong or new key does.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use wxkf_gateway::domain::Secret;
 use wxkf_gateway::store::sealed::MasterKeys;
 use wxkf_gateway::store::sqlite::{KeySource, OpenError, SqliteStore};
-use wxkf_gateway::store::{Corps as _, PuppetPages, Puppets as _, StoreError, Tokens as _};
+use wxkf_gateway::store::{Corps as _, Directory, PuppetPages, Puppets as _, Sharing, StoreError, Tokens as _};
 
 use super::{open_in, raw};
 use crate::store::samples::{at, corp, corp_id, kf_id, puppet, token};
@@ -139,6 +140,23 @@ async fn a_value_that_was_moved_or_changed_is_damaged_and_hides_no_other() {
     raw(dir.path()).execute("UPDATE puppet SET corp_secret = 'readable' WHERE kf_id = 'wk1'", ()).unwrap();
     let readable = store.puppet(&kf_id("wk1")).await.unwrap_err();
     assert!(matches!(&readable, StoreError::KeyMissing { key_id, .. } if key_id == "plain"), "{readable}");
+}
+
+#[tokio::test]
+async fn a_damaged_corp_keeps_no_other_from_being_read_ahead() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(open_in(dir.path()).unwrap());
+    store.put_corp(&corp("ww1")).await.unwrap();
+    for (corp, kf) in [("ww1", "wk1"), ("ww2", "wk2")] {
+        store.put_puppet(&puppet(corp, kf)).await.unwrap();
+    }
+    assert!(raw(dir.path()).execute("UPDATE corp SET updated_at = 9000000000000000000", ()).unwrap() > 0);
+    let directory = Directory::new(store.clone(), store.clone(), Sharing::Replicas);
+    assert_eq!(directory.acquaint().await, Ok(2));
+    assert!(matches!(directory.keys(&corp_id("ww1")).await, Err(StoreError::Damaged { .. })));
+    raw(dir.path()).execute("ALTER TABLE puppet RENAME TO gone", ()).unwrap();
+    let known = directory.keys(&corp_id("ww2")).await.unwrap();
+    assert!(known.is_some_and(|keys| !keys.credentials.is_empty()), "it was read ahead");
 }
 
 #[tokio::test]
