@@ -88,7 +88,18 @@ impl Manager {
         self.directory.put_puppet(&puppet).await?;
         self.dispatcher.registered(&puppet).await?;
         info!(corp.id = %puppet.corp_id, kf.id = %puppet.kf_id, endpoint = %puppet.endpoint, "a bot registered");
+        self.tell_of_another_pair(&puppet).await;
         Ok(changes::by_registration(known.as_deref(), &puppet))
+    }
+
+    /// The corp's declared credentials open its callbacks, and none of them is the bot's.
+    async fn tell_of_another_pair(&self, puppet: &Puppet) {
+        let Ok(Some(keys)) = self.directory.keys(&puppet.corp_id).await else { return };
+        if keys.is_declared && keys.credentials.iter().all(|credential| credential.pair.id() != puppet.pair.id()) {
+            let mend =
+                "its token and encodingAESKey are not among the corp's credentials: it gets decrypted events alone";
+            warn!(corp.id = %puppet.corp_id, kf.id = %puppet.kf_id, "{mend}");
+        }
     }
 
     /// Takes the bot offline; its events are held from now on. An unknown account is fine, because

@@ -90,7 +90,9 @@ mod tests {
             };
             let (verdict, answer_on) = judge(answer(&compressed)).await;
             assert_eq!(verdict, expected);
-            let Gathered::Whole(body) = gather(answer_on.into_body(), 1_000, JUDGED_WITHIN).await else { panic!("it is small") };
+            let Gathered::Whole(body) = gather(answer_on.into_body(), 1_000, JUDGED_WITHIN).await else {
+                panic!("it is small")
+            };
             assert_eq!(body, compressed);
             assert_eq!(judge(answer(&compressed[..9])).await.0, Verdict::Fine);
         }

@@ -402,6 +402,10 @@ async fn explicit_credentials_count_alone_else_those_of_all_registrations() {
     assert!(gateway.log().lines().any(|line| line.contains("a corp was declared") && line.contains("wk-2")));
     assert_eq!(verify(&gateway, "ww-two-apps", &pair("explicit")).await, verified());
     assert_eq!(verify(&gateway, "ww-two-apps", &pair("app-2")).await.0, 403);
+    let other = fields("wk-3", "ww-two-apps", &[("token", "app-2"), ("encodingAESKey", OTHER_KEY)]);
+    assert_eq!(register(&gateway, &other).await["code"], 0);
+    let told = gateway.log().matches("are not among the corp's credentials").count();
+    assert_eq!(told, 1, "of this one, and of none before there were any");
 
     let deleted = gateway.admin(Method::DELETE, "/corps/ww-two-apps").send().await.unwrap();
     assert_eq!(deleted.status(), 204);
