@@ -368,6 +368,12 @@ impl Lane {
         self.enqueue(work);
     }
 
+    /// Rows of that time are given up by now, maybe by another replica, which tells nobody here.
+    fn forget_rows_before(&mut self, arrival: Timestamp) {
+        let arrival = arrival.as_millisecond();
+        self.held.take_if(|held| matches!(held, Held::Newest(newest) if newest.order.arrival < arrival));
+    }
+
     /// Nothing is left worth remembering.
     fn is_idle(&self) -> bool {
         self.run.is_none() && self.held.is_none() && self.trouble().prober.is_none() && !self.last.is_any()
@@ -422,6 +428,16 @@ impl Lanes {
             shard.insert(account.clone(), lane);
         }
         result
+    }
+
+    /// In all lanes.
+    pub fn forget_rows_before(&self, arrival: Timestamp) {
+        for shard in &self.shards {
+            shard.lock().retain(|_, lane| {
+                lane.forget_rows_before(arrival);
+                !lane.is_idle()
+            });
+        }
     }
 
     /// What is known against the account's bot.

@@ -131,6 +131,9 @@ impl Inner {
     }
 
     async fn sweep(&self) {
+        if self.directory.is_shared() {
+            self.lanes.forget_rows_before(self.clock.now() - (self.settings.event_ttl + SWEEP_EVERY));
+        }
         if let Err(error) = self.events.sweep(self.clock.now() - KEEP_EXPIRED).await {
             warn!(error = %error, "cannot sweep old events");
         }

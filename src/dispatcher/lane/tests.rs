@@ -225,3 +225,16 @@ fn a_lane_is_dropped_when_nothing_is_left_in_it() {
     while lanes.with(&account, Lane::next).is_some() {}
     assert_eq!(lanes.peek(&account, |_| ()), None);
 }
+
+#[test]
+fn lanes_of_rows_that_are_long_given_up_are_dropped() {
+    let lanes = Lanes::new(Live::default());
+    let held = event(1, 1_000, Trust::Unsigned);
+    let account = held.account.clone();
+    lanes.with(&account, |lane| lane.stored(&Arc::new(held)));
+    let at = |millis| Timestamp::from_millisecond(millis).unwrap();
+    lanes.forget_rows_before(at(1_000));
+    assert!(lanes.peek(&account, |lane| lane.held.is_some()) == Some(true));
+    lanes.forget_rows_before(at(1_001));
+    assert!(lanes.peek(&account, |_| ()).is_none());
+}
