@@ -107,8 +107,9 @@ impl Passage {
 
     /// Returns the answer as soon as it begins.
     pub async fn send(&self, request: Request<PassedBody>) -> Result<Response<PassedBody>, PassError> {
-        let moved = Moved::new();
-        let request = request.map(|body| moved.noticed_of(body));
+        let (head, body) = request.into_parts();
+        let (moved, body) = Moved::of(body);
+        let request = Request::from_parts(head, body);
         match &self.way {
             Way::Direct(client) => {
                 let answer = moved.awaiting(client.request(request), self.silence).await?;
@@ -128,26 +129,25 @@ impl Passage {
 #[derive(Debug)]
 struct Moved {
     began: Instant,
-    /// Milliseconds after that.
-    last: Arc<AtomicU64>,
+    /// Milliseconds after that; of a body that is here, nothing needs to be known.
+    last: Option<Arc<AtomicU64>>,
 }
 
 impl Moved {
-    fn new() -> Self {
-        Self { began: Instant::now(), last: Arc::default() }
-    }
-
-    fn noticed_of(&self, body: PassedBody) -> PassedBody {
-        let Either::Right(body) = body else { return body };
-        let (began, last) = (self.began, self.last.clone());
-        streamed(body.map_frame(move |frame| {
+    fn of(body: PassedBody) -> (Self, PassedBody) {
+        let began = Instant::now();
+        let Either::Right(body) = body else { return (Self { began, last: None }, body) };
+        let last = Arc::new(AtomicU64::new(0));
+        let moved = Self { began, last: Some(last.clone()) };
+        let noticed = body.map_frame(move |frame| {
             last.store(began.elapsed().as_millis() as u64, Ordering::Relaxed);
             frame
-        }))
+        });
+        (moved, streamed(noticed))
     }
 
     fn last(&self) -> Instant {
-        self.began + Duration::from_millis(self.last.load(Ordering::Relaxed))
+        self.began + Duration::from_millis(self.last.as_ref().map_or(0, |last| last.load(Ordering::Relaxed)))
     }
 
     /// The answer, which may come late behind a body that takes long.
