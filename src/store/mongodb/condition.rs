@@ -71,6 +71,11 @@ impl Condition {
 }
 
 impl Pass<'_> {
+    /// Whether the server is away, and this is the operation that looks for it.
+    pub(super) fn looks(&self) -> bool {
+        self.looks
+    }
+
     /// The server answered, whatever it said.
     pub(super) fn answered(self) {
         let mut state = self.condition.state.lock();

@@ -3,6 +3,10 @@
 //! The one decision a reader would question: every operation has a limit of ours around the driver's
 //! own. The driver waits without end for an answer on a connection that broke silently; a dropped
 //! operation closes its connection.
+//!
+//! One that is dropped while it waits for a connection leaves its place in the driver's line, which moves by one at
+//! each event of its pool: after an outage nobody would be served for minutes. So no more operations go to the driver
+//! than it has connections, and whoever looks for a server that was away does so with a client of its own.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +17,7 @@ use mongodb::options::{
     ClientOptions, CollectionOptions, ConnectionString, HostInfo, ReadPreference, SelectionCriteria, WriteConcern,
 };
 use mongodb::{Client, Collection, Database};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use super::condition::Condition;
@@ -82,7 +86,9 @@ pub(super) fn collection(database: &Database, name: &str, promise: Promise) -> C
 
 pub(super) struct Connection {
     uri: ConnectionString,
-    database: OnceCell<Database>,
+    /// Of the client in use, once there is one.
+    database: Mutex<Option<Database>>,
+    places: Semaphore,
     condition: Condition,
 }
 
@@ -100,7 +106,8 @@ impl Connection {
         {
             return Err(rule(&error));
         }
-        Ok(Self { uri, database: OnceCell::new(), condition: Condition::default() })
+        let places = Semaphore::new(uri.max_pool_size.filter(|&size| size > 0).unwrap_or(MAX_CONNECTIONS) as usize);
+        Ok(Self { uri, database: Mutex::default(), places, condition: Condition::default() })
     }
 
     /// Runs an operation within the limit.
@@ -109,7 +116,11 @@ impl Connection {
         F: Future<Output = mongodb::error::Result<T>> + Send,
     {
         let pass = self.condition.pass()?;
-        let whole = async { operation(self.database.get_or_try_init(|| open(&self.uri)).await?.clone()).await };
+        let whole = async {
+            // Nobody's silence may keep from looking.
+            let _place = if pass.looks() { None } else { Some(self.places.acquire().await) };
+            operation(self.database(pass.looks()).await?).await
+        };
         let limit = limit.duration();
         match timeout(limit, whole).await {
             Ok(Ok(value)) => {
@@ -129,6 +140,14 @@ impl Connection {
                 pass.unanswered(&failure);
                 Err(failure)
             }
+        }
+    }
+
+    async fn database(&self, anew: bool) -> mongodb::error::Result<Database> {
+        let mut database = self.database.lock().await;
+        match &*database {
+            Some(known) if !anew => Ok(known.clone()),
+            _ => Ok(database.insert(open(&self.uri).await?).clone()),
         }
     }
 

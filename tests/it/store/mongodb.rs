@@ -158,9 +158,11 @@ macro_rules! on {
 macro_rules! on_each {
     ($($cases:tt)+) => {
         on!(ferretdb, MongoKind::FerretDb, "needs FerretDB: tests/servers/install"; $($cases)+
-            a_frozen_store_is_told_in_time_and_found_again of outage, a_store_that_starts_late_is_found of outage);
+            a_frozen_store_is_told_in_time_and_found_again of outage, a_store_that_starts_late_is_found of outage,
+            whoever_gave_up_in_an_outage_delays_nobody_after_it of outage);
         on!(mongo_java, MongoKind::MongoJava, "needs mongo-java-server: tests/servers/install"; $($cases)+
-            a_frozen_store_is_told_in_time_and_found_again of outage, a_store_that_starts_late_is_found of outage);
+            a_frozen_store_is_told_in_time_and_found_again of outage, a_store_that_starts_late_is_found of outage,
+            whoever_gave_up_in_an_outage_delays_nobody_after_it of outage);
         // It is not ours to stop.
         on!(mongo_given, MongoKind::Given, "needs MONGO_TEST_URI"; $($cases)+);
     };

@@ -67,6 +67,23 @@ pub async fn a_frozen_store_is_told_in_time_and_found_again(kind: MongoKind) {
     assert_eq!(store.puppet(&kf_id("wk1")).await, Ok(Some(puppet("ww1", "wk1"))));
 }
 
+/// The driver keeps a place in its line for whoever gave up, and moves it by one at a time.
+pub async fn whoever_gave_up_in_an_outage_delays_nobody_after_it(kind: MongoKind) {
+    let server = MongoServer::start(kind).await.unwrap();
+    let uri = format!("mongodb://{}/wxkf", server.address());
+    let store = MongoStore::new(&Secret::new(uri), MasterKeys::none(), &Tasks::new(), Clock::default()).unwrap();
+    answers_again(&store).await;
+    store.prepare().await.unwrap();
+    server.freeze();
+    let accounts: Vec<_> = (0..400).map(|n| account("ww1", &format!("wk{n}"))).collect();
+    let given_up = join_all(accounts.iter().map(|account| store.newest(account))).await;
+    given_up.into_iter().for_each(|newest| drop(unavailable(newest)));
+    server.thaw();
+    let thawed = Instant::now();
+    answers_again(&store).await;
+    assert!(thawed.elapsed() < SOON / 3, "{:?}", thawed.elapsed());
+}
+
 pub async fn a_store_that_starts_late_is_found(kind: MongoKind) {
     let mut server = MongoServer::start(kind).await.unwrap();
     let uri = format!("mongodb://{}/wxkf", server.address());
