@@ -34,12 +34,6 @@ impl Mark {
         Self { name, value: HeaderValue::from_str(fingerprint.as_str()).ok() }
     }
 
-    pub fn put_on(&self, headers: &mut HeaderMap) {
-        if let Some(value) = &self.value {
-            headers.insert(&self.name, value.clone());
-        }
-    }
-
     /// Whether a request comes from a gateway that calls the same address: then the address leads back here, or to a
     /// replica of ours.
     pub fn is_on(&self, headers: &HeaderMap) -> bool {
@@ -49,9 +43,7 @@ impl Mark {
 
 impl From<&Mark> for HeaderMap {
     fn from(mark: &Mark) -> Self {
-        let mut headers = Self::new();
-        mark.put_on(&mut headers);
-        headers
+        mark.value.iter().map(|value| (mark.name.clone(), value.clone())).collect()
     }
 }
 

@@ -16,8 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::direct::{self, ConnectionLimits, Direct};
 use super::flowing::Flowing;
-use super::look_ups;
-use super::{CONNECT_LIMIT, DenyList, IDLE_LIMIT};
+use super::{CONNECT_LIMIT, DenyList, IDLE_LIMIT, look_ups};
 
 /// Why a body breaks off.
 pub type BodyError = Box<dyn Error + Send + Sync>;

@@ -23,6 +23,12 @@ fn unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
     }
 }
 
+/// Connects to nothing yet.
+fn store_on(server: &MongoServer) -> MongoStore {
+    let uri = format!("mongodb://{}/wxkf", server.address());
+    MongoStore::new(&Secret::new(uri), MasterKeys::none(), &Tasks::new(), Clock::default()).unwrap()
+}
+
 async fn answers_again(store: &MongoStore) {
     let until = Instant::now() + SOON;
     while let Err(error) = store.check().await {
@@ -33,8 +39,7 @@ async fn answers_again(store: &MongoStore) {
 
 pub async fn a_frozen_store_is_told_in_time_and_found_again(kind: MongoKind) {
     let server = MongoServer::start(kind).await.unwrap();
-    let uri = format!("mongodb://{}/wxkf", server.address());
-    let store = MongoStore::new(&Secret::new(uri), MasterKeys::none(), &Tasks::new(), Clock::default()).unwrap();
+    let store = store_on(&server);
     answers_again(&store).await;
     store.prepare().await.unwrap();
     store.put_puppet(&puppet("ww1", "wk1")).await.unwrap();
@@ -70,8 +75,7 @@ pub async fn a_frozen_store_is_told_in_time_and_found_again(kind: MongoKind) {
 /// The driver keeps a place in its line for whoever gave up, and moves it by one at a time.
 pub async fn whoever_gave_up_in_an_outage_delays_nobody_after_it(kind: MongoKind) {
     let server = MongoServer::start(kind).await.unwrap();
-    let uri = format!("mongodb://{}/wxkf", server.address());
-    let store = MongoStore::new(&Secret::new(uri), MasterKeys::none(), &Tasks::new(), Clock::default()).unwrap();
+    let store = store_on(&server);
     answers_again(&store).await;
     store.prepare().await.unwrap();
     server.freeze();
@@ -86,9 +90,8 @@ pub async fn whoever_gave_up_in_an_outage_delays_nobody_after_it(kind: MongoKind
 
 pub async fn a_store_that_starts_late_is_found(kind: MongoKind) {
     let mut server = MongoServer::start(kind).await.unwrap();
-    let uri = format!("mongodb://{}/wxkf", server.address());
+    let store = store_on(&server);
     server.kill().await;
-    let store = MongoStore::new(&Secret::new(uri), MasterKeys::none(), &Tasks::new(), Clock::default()).unwrap();
     let started = Instant::now();
     unavailable(store.prepare().await);
     assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());
